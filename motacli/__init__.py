@@ -1,0 +1,53 @@
+"""mota: zero-shot composed image retrieval. The contracts, `hookimpl` and errors: the one import a plugin needs."""
+
+import sys
+
+# Checked before anything else is imported, in words that older interpreters can parse.
+if sys.version_info < (3, 10):  # noqa: UP036
+    raise SystemExit("error: mota needs Python 3.10 or newer, and this is Python %d.%d" % sys.version_info[:2])  # noqa: UP031
+
+from motacli.contracts import (
+    Adapter,
+    Backbone,
+    Benchmark,
+    EvalUnit,
+    ImageRef,
+    ImageText,
+    Inversion,
+    LLMClient,
+    Prompt,
+    Query,
+    Ranking,
+    Register,
+    Triplet,
+    TripletGenerator,
+)
+from motacli.errors import DataError, MotaError, UnknownNameError, UsageError
+from motacli.hookspecs import hookimpl
+from motacli.plugins import load_plugins
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Adapter",
+    "Backbone",
+    "Benchmark",
+    "DataError",
+    "EvalUnit",
+    "ImageRef",
+    "ImageText",
+    "Inversion",
+    "LLMClient",
+    "MotaError",
+    "Prompt",
+    "Query",
+    "Ranking",
+    "Register",
+    "Triplet",
+    "TripletGenerator",
+    "UnknownNameError",
+    "UsageError",
+    "__version__",
+    "hookimpl",
+    "load_plugins",
+]

@@ -1,0 +1,8 @@
+"""`python -m motacli` is `mota`."""
+
+import sys
+
+from motacli.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

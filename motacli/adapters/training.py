@@ -1,0 +1,178 @@
+"""Trains an adapter on text-anchored triplets: everything frozen is computed once, a step runs the prompted text half only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from motacli.adapters.mota import MotaAdapter
+from motacli.adapters.objective import candidate_entropy, entropy_weights, weighted_info_nce
+from motacli.adapters.prompts import balance_loss
+from motacli.compose import TokenPrompt, compose_base, tokenize_prompt
+from motacli.contracts import Backbone, Inversion, Prompt, Triplet
+from motacli.encoding import encode_texts
+from motacli.errors import DataError, MotaError
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How the adapter is trained. ``beta`` and the contrastive objective are the paper's, the values [ours]."""
+
+    steps: int = 200
+    batch_size: int = 128
+    lr: float = 5e-3
+    wd: float = 0.01
+    warmup: int = 20
+    beta: float = 0.0
+    scope: str = "batch"
+    reference_negatives: bool = True
+    symmetric: bool = False
+    balance: float = 0.1
+    noise: float = 0.0
+    seed: int = 0
+    template: str = "a photo of {slot} that {caption}"
+
+
+@dataclass(frozen=True)
+class TripletFeatures:
+    """What a training reads: image features ``v`` ``(N, d)``, prompts, text features of targets and references ``(N, d)``,
+    and the base model's unit composed features ``(N, d)``."""
+
+    image: Tensor
+    prompts: tuple[TokenPrompt, ...]
+    target: Tensor
+    reference: Tensor
+    base: Tensor
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+
+@dataclass
+class History:
+    """What a training saw: one value per logged step."""
+
+    step: list[int] = field(default_factory=list)
+    loss: list[float] = field(default_factory=list)
+    accuracy: list[float] = field(default_factory=list)
+    usage: list[list[float]] = field(default_factory=list)
+
+
+def training_prompt(triplet: Triplet, template: str) -> Prompt:
+    """The composed prompt of a triplet."""
+    prefix, suffix = template.split("{slot}")
+    return Prompt(prefix.strip(), suffix.strip().format(caption=triplet.relative_caption))
+
+
+@torch.no_grad()
+def prepare(
+    backbone: Backbone,
+    inversion: Inversion,
+    triplets: Sequence[Triplet],
+    image_features: Tensor,
+    template: str = TrainOptions.template,
+    batch_size: int = 256,
+) -> TripletFeatures:
+    """Compute the frozen half once. ``image_features`` ``(N, d)`` is row by row the triplets' reference images."""
+    if len(triplets) < 2:
+        raise DataError(f"{len(triplets)} triplets are too few to train on", "a contrastive batch needs at least two")
+    if not torch.isfinite(image_features).all():
+        raise DataError("the image features hold NaN or infinity", "make the feature cache again")
+    prompts = tuple(tokenize_prompt(backbone, training_prompt(t, template)) for t in triplets)
+    base = [
+        compose_base(backbone, inversion, image_features[i : i + batch_size], prompts[i : i + batch_size])
+        for i in range(0, len(prompts), batch_size)
+    ]
+    return TripletFeatures(
+        image=image_features,
+        prompts=prompts,
+        target=torch.from_numpy(encode_texts(backbone, [t.target_caption for t in triplets], batch_size)),
+        reference=torch.from_numpy(encode_texts(backbone, [t.reference_caption for t in triplets], batch_size)),
+        base=F.normalize(torch.cat(base), dim=1),
+    )
+
+
+def train_adapter(
+    adapter: MotaAdapter,
+    backbone: Backbone,
+    inversion: Inversion,
+    data: TripletFeatures,
+    options: TrainOptions,
+    on_step: Callable[[int, float], None] | None = None,
+) -> History:
+    """Train ``adapter`` in place for ``options.steps`` steps; the same seed gives the same weights.
+
+    Raises `MotaError` when the loss is not finite.
+    """
+    adapter.mdm.calibrate(data.image)
+    decayed = [p for p in adapter.parameters() if p.ndim == 2]
+    plain = [p for p in adapter.parameters() if p.ndim != 2]
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": options.wd}, {"params": plain, "weight_decay": 0.0}], lr=options.lr
+    )
+    rng = np.random.default_rng([options.seed, 7])
+    noise = torch.Generator().manual_seed(options.seed)
+    history, order = History(), np.empty(0, dtype=np.intp)
+    size = min(options.batch_size, len(data))
+    adapter.train()
+    for step in range(options.steps):
+        if len(order) < size:
+            order = np.concatenate([order, rng.permutation(len(data))])
+        rows, order = order[:size], order[size:]
+        for group in optimizer.param_groups:
+            group["lr"] = options.lr * _schedule(step, options)
+        loss, gates, accuracy = _step_loss(adapter, backbone, inversion, data, torch.from_numpy(rows), options, noise)
+        if not torch.isfinite(loss):
+            raise MotaError(f"the loss is not finite at step {step + 1}", "lower --lr, or look for broken features")
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(adapter.parameters(), 1.0)
+        optimizer.step()
+        if on_step is not None:
+            on_step(step + 1, float(loss.detach()))
+        if (step + 1) % 10 == 0 or step + 1 == options.steps:
+            history.step.append(step + 1)
+            history.loss.append(float(loss.detach()))
+            history.accuracy.append(accuracy)
+            history.usage.append([round(float(g), 4) for g in gates.detach().mean(0)])
+    adapter.eval()
+    return history
+
+
+def _schedule(step: int, options: TrainOptions) -> float:
+    """Linear warm-up, then half a cosine to zero."""
+    return min(1.0, (step + 1) / max(options.warmup, 1)) * (0.5 + 0.5 * math.cos(math.pi * step / options.steps))
+
+
+def _step_loss(
+    adapter: MotaAdapter,
+    backbone: Backbone,
+    inversion: Inversion,
+    data: TripletFeatures,
+    rows: Tensor,
+    options: TrainOptions,
+    noise: torch.Generator,
+) -> tuple[Tensor, Tensor, float]:
+    features = data.image[rows]
+    if options.noise:
+        features = features + options.noise * adapter.mdm.unit * torch.randn(features.shape, generator=noise)
+    composed, gates = adapter(backbone, inversion, features, [data.prompts[i] for i in rows.tolist()])
+    target, scale = data.target[rows], backbone.logit_scale
+    negatives = data.reference[rows] if options.reference_negatives else None
+    weights = None
+    if options.beta:
+        candidates = target if options.scope == "batch" else data.target[:: max(1, len(data) // 1024)]
+        entropy = candidate_entropy(data.base[rows], F.normalize(candidates, dim=1), scale)
+        weights = entropy_weights(entropy, options.beta)
+    loss = weighted_info_nce(composed, target, scale, weights, negatives, options.symmetric)
+    if options.balance and gates.shape[1] > 1:
+        loss = loss + options.balance * balance_loss(gates)
+    similarity = F.normalize(composed.detach(), dim=1) @ F.normalize(target, dim=1).T
+    accuracy = float((similarity.argmax(1) == torch.arange(len(rows))).float().mean())
+    return loss, gates, accuracy

@@ -1,0 +1,184 @@
+"""Open_clip models as `motacli.contracts.Backbone`: frozen towers whose text side starts from token embeddings."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from motacli.errors import MotaError, UnknownNameError, UsageError
+from motacli.preprocessing import PREPROCESSINGS
+from motacli.text_tower import pad_tokens, text_features
+
+PRECISIONS = ("fp32", "bf16", "fp16")
+
+
+class OpenClipBackbone:
+    """An open_clip ``CLIP`` or ``CustomTextCLIP`` with a causal transformer as its text tower.
+
+    All parameters are frozen and in eval mode; gradients still flow through the text tower to what is spliced in.
+    """
+
+    causal = True
+
+    def __init__(
+        self,
+        model: nn.Module,
+        transform: Callable[[Image.Image], Tensor],
+        tokenizer: Any,
+        *,
+        name: str,
+        device: str = "cpu",
+        preprocessing: str = "clip",
+    ) -> None:
+        self.name = name
+        self.model: Any = model.to(device).eval().requires_grad_(False)
+        self.tower: Any = _text_tower(self.model, name)
+        self.tokenizer = tokenizer
+        self.preprocessing = preprocessing
+        self._transform = transform
+        self._before = PREPROCESSINGS[preprocessing]
+        self.text_width = int(self.tower.token_embedding.weight.shape[1])
+        self.text_layers = len(self.tower.transformer.resblocks)
+        self.context_length = int(self.tower.positional_embedding.shape[0])
+        with torch.no_grad():
+            self.joint_dim = int(self.encode_tokens([[self.start_token, self.end_token]]).shape[1])
+        self._fingerprint: str | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.tower.token_embedding.weight.device  # type: ignore[no-any-return]
+
+    @property
+    def logit_scale(self) -> float:
+        """Inverse temperature of the contrastive pre-training."""
+        return float(self.model.logit_scale.detach().exp())
+
+    @property
+    def start_token(self) -> int:
+        """Id of the start marker."""
+        return int(self.tokenizer.sot_token_id)
+
+    @property
+    def end_token(self) -> int:
+        """Id of the end marker, where the text feature is read."""
+        return int(self.tokenizer.eot_token_id)
+
+    def preprocess(self, image: Image.Image) -> Tensor:
+        """A picture to a normalised float tensor ``(3, H, W)``; the numbers come from the weights' own configuration."""
+        return self._transform(self._before(image))
+
+    @torch.no_grad()
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` to projected features ``(B, d)``, float32, not normalised."""
+        dtype = next(self.model.visual.parameters()).dtype
+        features: Tensor = self.model.encode_image(pixels.to(self.device, dtype))
+        return features.float()
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids without markers, not truncated. ``$``, ``*`` and marker strings are ordinary text."""
+        return list(self.tokenizer.encode(text))
+
+    def embed_tokens(self, ids: Tensor) -> Tensor:
+        """Ids ``(B, L)`` to embeddings ``(B, L, w)``."""
+        embeddings: Tensor = self.tower.token_embedding(ids.to(self.device))
+        return embeddings
+
+    def encode_embeddings(self, embeddings: Tensor, ends: Tensor, deep_prompts: Tensor | None = None) -> Tensor:
+        """Embeddings ``(B, L, w)`` with end positions ``(B,)`` to features ``(B, d)``, float32, not normalised."""
+        dtype = self.tower.token_embedding.weight.dtype
+        return text_features(self.tower, embeddings.to(dtype), ends, deep_prompts).float()
+
+    def encode_tokens(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        """Rows of complete ids, markers included, to features ``(B, d)``."""
+        batch = pad_tokens(rows, self.device)
+        return self.encode_embeddings(self.embed_tokens(batch.ids), batch.ends)
+
+    @torch.no_grad()
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """Plain texts to features ``(B, d)``; over-long texts lose their end, as in open_clip."""
+        room = self.context_length - 2
+        return self.encode_tokens([[self.start_token, *self.tokenize(t)[:room], self.end_token] for t in texts])
+
+    def parameter_count(self) -> int:
+        """Parameters of both towers."""
+        return sum(p.numel() for p in self.model.parameters())
+
+    def fingerprint(self) -> str:
+        """SHA-256 (first 16 digits) of every weight and of how pictures are prepared."""
+        if self._fingerprint is None:
+            digest = hashlib.sha256(f"{self._transform!r}|{self.preprocessing}".encode())
+            for key, value in sorted(self.model.state_dict().items()):
+                digest.update(key.encode())
+                digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+            self._fingerprint = digest.hexdigest()[:16]
+        return self._fingerprint
+
+
+def _text_tower(model: Any, name: str) -> Any:
+    tower = model if hasattr(model, "token_embedding") else getattr(model, "text", None)
+    causal = tower is not None and getattr(tower, "attn_mask", None) is not None
+    if not causal or not hasattr(tower, "transformer") or not hasattr(tower.transformer, "resblocks"):
+        raise UsageError(
+            f"model {name!r} has no causal CLIP text transformer to put pseudo-words into",
+            "choose a CLIP or CustomTextCLIP model; other text towers need a backbone plugin",
+        )
+    pool = getattr(tower, "text_pool_type", None) or getattr(tower, "pool_type", "argmax")
+    if pool not in ("argmax", "eos"):
+        raise UsageError(f"model {name!r} pools its text by {pool!r}", "only reading at the end token is supported")
+    return tower
+
+
+def load_open_clip(
+    model: str,
+    pretrained: str | None = None,
+    *,
+    device: str = "cpu",
+    precision: str = "fp32",
+    preprocessing: str = "clip",
+) -> OpenClipBackbone:
+    """Any open_clip model by the names open_clip uses: architecture and tag, ``hf-hub:`` id, or a local weights file.
+
+    Raises `UsageError` for unknown names, for QuickGELU weights in a GELU architecture (open_clip only warns, and every
+    feature is wrong), and for text towers that cannot take pseudo-words; `MotaError` where weights cannot be fetched or read.
+    """
+    import open_clip
+
+    if precision not in PRECISIONS:
+        raise UnknownNameError("precision", precision, PRECISIONS)
+    if not model.startswith(("hf-hub:", "local-dir:")) and model not in open_clip.list_models():
+        raise UnknownNameError("model", model, ["tiny", *open_clip.list_models()])
+    _check_activation(model, pretrained)
+    try:
+        net, _, transform = open_clip.create_model_and_transforms(
+            model, pretrained=pretrained, precision=precision, device=device
+        )
+        tokenizer = open_clip.get_tokenizer(model)
+    except (RuntimeError, OSError, ValueError) as error:
+        raise MotaError(f"could not load {model!r} with weights {pretrained!r}: {_first_line(error)}") from error
+    name = model if pretrained is None else f"{model}/{pretrained}"
+    return OpenClipBackbone(net, transform, tokenizer, name=name, device=device, preprocessing=preprocessing)
+
+
+def _check_activation(model: str, pretrained: str | None) -> None:
+    import open_clip
+
+    config = open_clip.get_model_config(model)
+    if config is None or pretrained is None:
+        return
+    tag = open_clip.get_pretrained_cfg(model.removesuffix("-quickgelu"), pretrained) or {}
+    needs = bool(tag.get("quick_gelu", False)) or pretrained == "openai"
+    if needs and not config.get("quick_gelu", False):
+        raise UsageError(
+            f"weights {pretrained!r} were trained with QuickGELU but {model!r} computes GELU",
+            f"use --model {model}-quickgelu",
+        )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,92 @@
+"""CIRCO (Baldrati et al., ICCV 2023): several ground truths per query over all of COCO 2017 unlabeled, scored by mAP@K.
+
+The gallery and its order come from COCO's own image list and the reference stays in the ranking. ``R@K`` looks at the
+annotated target alone. Ground truths of ``test`` are secret: its server takes the rankings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from motacli.benchmarks.annotations import Entry, locate, read_entries, read_json, unique
+from motacli.benchmarks.images import ImageFolder
+from motacli.benchmarks.protocol import ProtocolPrompts, find_choice
+from motacli.contracts import EvalUnit, ImageRef, Query
+
+FOLDERS = ("", "circo/", "CIRCO/")
+COCO_FOLDERS = ("COCO2017_unlabeled/", "")
+KEYS = frozenset(
+    {"id", "reference_img_id", "relative_caption", "shared_concept", "target_img_id", "gt_img_ids", "semantic_aspects"}
+)
+METRICS = ("mAP@5", "mAP@10", "mAP@25", "mAP@50", "R@5", "R@10", "R@25", "R@50")
+HINT = "git clone https://github.com/miccunifi/CIRCO and give its folder as the data root"
+COCO_HINT = "unpack '2017 Unlabeled images' and its annotations from cocodataset.org into COCO2017_unlabeled/"
+
+
+class CIRCO(ProtocolPrompts):
+    """Units ``circo_val`` and ``circo_test``; the queries' tags are CIRCO's semantic aspects."""
+
+    name = "circo"
+    headline = "mAP@10"
+    splits: tuple[str, ...] = ("val", "test")
+    parts: tuple[str, ...] = ()
+
+    def load(self, root: Path, split: str | None = None, parts: Sequence[str] = ()) -> list[EvalUnit]:
+        """Read ``annotations/<split>.json`` and ``COCO2017_unlabeled/`` below ``root``."""
+        split = find_choice("circo split", split or "val", self.splits)
+        for part in parts:
+            find_choice("part of circo", part, self.parts)
+        annotations = locate(root, (f"{top}annotations/{split}.json" for top in FOLDERS), HINT)
+        base = annotations.parent.parent
+        list_name = "annotations/image_info_unlabeled2017.json"
+        list_file = locate(base, (f"{top}{list_name}" for top in COCO_FOLDERS), COCO_HINT)
+        images = _images(list_file)
+        entries = [entry.only(KEYS) for entry in read_entries(annotations)]
+        public = split == "val" or any("gt_img_ids" in entry for entry in entries)
+        queries = tuple(_query(entry, images, list_file, public) for entry in entries)
+        unique([query.id for query in queries], annotations, "id")
+        return [
+            EvalUnit(
+                name=f"{self.name}_{split}",
+                benchmark=self.name,
+                split=split,
+                queries=queries,
+                gallery=tuple(images),
+                images=images,
+                metrics=METRICS if public else (),
+            )
+        ]
+
+    def averages(self, units: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+        """None: CIRCO has one unit."""
+        return {}
+
+
+def _images(path: Path) -> dict[str, ImageRef]:
+    listed = Entry.of(read_json(path, COCO_HINT), path, "top level").children("images")
+    if not listed:
+        raise Entry(path, "'images'", {}).error("the gallery is empty", COCO_HINT)
+    ids = unique([str(entry.integer("id")) for entry in listed], path, "image")
+    folder = ImageFolder(path.parent.parent / "unlabeled2017")
+    return {id: ImageRef(id, folder.find(entry.text("file_name"))) for id, entry in zip(ids, listed, strict=True)}
+
+
+def _query(entry: Entry, gallery: Mapping[str, ImageRef], list_file: Path, public: bool) -> Query:
+    (reference,) = entry.among("reference_img_id", (entry.id("reference_img_id"),), gallery, list_file)
+    return Query(
+        id=str(entry.integer("id")),
+        reference=reference,
+        captions=(entry.text("relative_caption"),),
+        targets=_targets(entry, gallery, list_file) if public else (),
+        tags=entry.texts("semantic_aspects") if "semantic_aspects" in entry else (),
+    )
+
+
+def _targets(entry: Entry, gallery: Mapping[str, ImageRef], list_file: Path) -> tuple[str, ...]:
+    """Every ground truth, the annotated target first."""
+    truths = entry.among("gt_img_ids", entry.ids("gt_img_ids"), gallery, list_file)
+    target = entry.id("target_img_id")
+    if target not in truths:
+        raise entry.error(f"'target_img_id' {target} is not among 'gt_img_ids'")
+    return (target, *(truth for truth in truths if truth != target))

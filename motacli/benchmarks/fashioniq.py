@@ -1,0 +1,82 @@
+"""FashionIQ (Wu et al., CVPR 2021): two relative captions per query, three categories scored apart and averaged.
+
+The gallery of a category is its whole split file and the reference stays in the ranking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from motacli.benchmarks.annotations import CUT_HINT, Entry, locate, read_entries, read_json, unique
+from motacli.benchmarks.images import ImageFolder
+from motacli.benchmarks.protocol import ProtocolPrompts, find_choice
+from motacli.contracts import EvalUnit, ImageRef, Query
+from motacli.errors import DataError
+
+FOLDERS = ("", "fashioniq/", "fashion-iq/", "fashionIQ/", "FashionIQ/")
+KEYS = frozenset({"candidate", "captions", "target"})
+METRICS = ("R@10", "R@50")
+MEAN = "mean_of_R@10_and_R@50"
+HINT = "git clone https://github.com/XiaoxiaoGuo/fashion-iq and give its folder as the data root"
+
+
+class FashionIQ(ProtocolPrompts):
+    """Units ``fashioniq_dress``, ``fashioniq_shirt``, ``fashioniq_toptee`` (``..._test`` for split ``test``)."""
+
+    name = "fashioniq"
+    headline = "R@10"
+    splits: tuple[str, ...] = ("val", "test")
+    parts: tuple[str, ...] = ("dress", "shirt", "toptee")
+
+    def load(self, root: Path, split: str | None = None, parts: Sequence[str] = ()) -> list[EvalUnit]:
+        """Read ``captions/`` (or ``json/``) and ``image_splits/`` below ``root``; pictures are ``images/<id>.jpg``."""
+        split = find_choice("fashioniq split", split or "val", self.splits)
+        chosen = [find_choice("fashioniq category", part, self.parts) for part in parts or self.parts]
+        return [_load_category(root, category, split) for category in chosen]
+
+    def averages(self, units: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+        """``fashioniq_average``: the plain mean over the three categories, absent unless all three were scored."""
+        rows = [units.get(f"{self.name}_{part}", {}) for part in self.parts]
+        if not all(metric in row for row in rows for metric in METRICS):
+            return {}
+        means = {metric: sum(row[metric] for row in rows) / len(rows) for metric in METRICS}
+        return {f"{self.name}_average": {**means, MEAN: sum(means.values()) / len(means)}}
+
+
+def _load_category(root: Path, category: str, split: str) -> EvalUnit:
+    file = f"cap.{category}.{split}.json"
+    captions = locate(root, (f"{top}{sub}/{file}" for top in FOLDERS for sub in ("captions", "json")), HINT)
+    base = captions.parent.parent
+    splits = base / "image_splits" / f"split.{category}.{split}.json"
+    gallery = _gallery(splits, read_json(splits, HINT))
+    entries = [entry.only(KEYS) for entry in read_entries(captions)]
+    public = split == "val" or any("target" in entry for entry in entries)
+    ids = frozenset(gallery)
+    queries = tuple(_query(index, entry, ids, splits, public) for index, entry in enumerate(entries))
+    folder = ImageFolder(base / "images")
+    return EvalUnit(
+        name=f"fashioniq_{category}" if split == "val" else f"fashioniq_{category}_{split}",
+        benchmark="fashioniq",
+        split=split,
+        queries=queries,
+        gallery=gallery,
+        images={id: ImageRef(id, folder.find(f"{id}.jpg")) for id in gallery},
+        metrics=METRICS if public else (),
+    )
+
+
+def _gallery(path: Path, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value or not all(isinstance(id, str) and id for id in value):
+        raise DataError(f"{path}: expected a list of image ids", CUT_HINT)
+    return unique(value, path, "image")
+
+
+def _query(index: int, entry: Entry, gallery: frozenset[str], splits: Path, public: bool) -> Query:
+    captions = entry.texts("captions")
+    if len(captions) != 2:
+        raise entry.error(f"'captions' must hold two captions, found {len(captions)}")
+    (reference,) = entry.among("candidate", (entry.id("candidate"),), gallery, splits)
+    targets = entry.among("target", (entry.id("target"),), gallery, splits) if public else ()
+    return Query(str(index), reference, captions, targets)

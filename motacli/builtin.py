@@ -1,0 +1,56 @@
+"""Our own parts, registered through the same hooks as anyone's; listing these lazy targets imports nothing heavy."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from motacli.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    import typer
+
+    from motacli.contracts import Register
+
+COMMANDS = (
+    "ls",
+    "plugins",
+)
+"""The modules of `motacli.commands` that add commands, in the order of ``mota --help``."""
+
+
+@hookimpl
+def register_backbones(register: Register) -> None:
+    register("tiny", "motacli.tiny.clip:load_tiny", summary="the embedded CLIP to try things without a download")
+    register("open_clip", "motacli.backbones:load_open_clip", summary="any model and weights that open_clip knows")
+
+
+@hookimpl
+def register_inversions(register: Register) -> None:
+    register("pic2word", "motacli.inversions.pic2word:Pic2Word", summary="one pseudo-word, trained on images alone")
+    register("searle", "motacli.inversions.phi:Searle", summary="one pseudo-word, distilled from optimised ones")
+    register("lincir", "motacli.inversions.phi:LinCIR", summary="one pseudo-word, trained on captions alone")
+
+
+@hookimpl
+def register_adapters(register: Register) -> None:
+    register("mota", "motacli.adapters.mota:MotaAdapter", summary="the adapter trained on text-anchored triplets")
+
+
+@hookimpl
+def register_benchmarks(register: Register) -> None:
+    register("fashioniq", "motacli.benchmarks.fashioniq:FashionIQ", summary="fashion items, two captions each, R@K")
+    register("cirr", "motacli.benchmarks.cirr:CIRR", summary="real-life pictures, R@K and R_subset@K")
+    register("circo", "motacli.benchmarks.circo:CIRCO", summary="several targets per query, mAP@K")
+    register("genecis", "motacli.benchmarks.genecis:GeneCIS", summary="four conditional similarity tasks, R@K")
+
+
+@hookimpl
+def register_triplet_generators(register: Register) -> None:
+    register("rules", "motacli.triplets.rules:RuleGenerator", summary="edits captions by rule, without an LLM")
+
+
+@hookimpl
+def register_commands(app: typer.Typer) -> None:
+    for name in COMMANDS:
+        import_module(f"motacli.commands.{name}").register(app)

@@ -1,0 +1,140 @@
+"""The command line: an app built from what plugins register, and errors turned into one line and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Annotated, Any, cast
+
+import typer
+import typer.core
+import typer.main
+
+from motacli import __version__
+from motacli.commands.session import Session, add_everywhere_options
+from motacli.console import Console
+from motacli.errors import MotaError
+from motacli.plugins import PluginHost, clash, load_plugins
+from motacli.runs import explain
+
+_EXPLAINED = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def main(argv: Sequence[str] | None = None, *, host: PluginHost | None = None) -> int:
+    """Run ``mota`` and return its exit code: 0 ok, 1 failure, 2 usage or configuration, 130 interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    console = Console()
+    try:
+        host = host or load_plugins()
+        app = build_app(host)
+        code = app.main(
+            args=arguments,
+            prog_name="mota",
+            standalone_mode=False,
+            auto_envvar_prefix="MOTA",
+            obj=Session(host, console),
+        )
+        sys.stdout.flush()  # here, where a full disk or a reader that left can still be reported
+    except BaseException as error:
+        return _exit_code(error, console, host)
+    if code == 130:  # what Typer makes of Ctrl-C
+        console.error("interrupted")
+    return code if isinstance(code, int) else 0
+
+
+def build_app(host: PluginHost) -> typer.core.TyperGroup:
+    """The command group: every plugin's commands, each with the options accepted everywhere."""
+    root = typer.Typer(name="mota", invoke_without_command=True)
+    root.callback()(_root)
+    app: Any = typer.main.get_command(root)
+    for param in app.params:
+        param.allow_from_autoenv = param.show_envvar = False  # a stray MOTA_VERSION must not print one
+    offers: dict[str, list[str]] = {}
+    for plugin, group in host.command_apps(typer.main.get_group):
+        for name, command in group.commands.items():
+            offers.setdefault(name, []).append(plugin)
+            app.commands[name] = command if len(offers[name]) == 1 else _ambiguous(name, offers[name])
+    add_everywhere_options(app)
+    return cast(typer.core.TyperGroup, app)
+
+
+_Version = Annotated[bool, typer.Option("--version", help="Show the version.")]
+
+
+def _root(ctx: typer.Context, version: _Version = False) -> None:
+    """Zero-shot composed image retrieval: a picture and a sentence about what should change, to a ranked gallery."""
+    if version:
+        print(f"mota {__version__}")
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help(), end="")
+        raise typer.Exit(2)
+
+
+def _ambiguous(name: str, plugins: list[str]) -> Any:
+    def command() -> None:
+        raise clash(f"command {name!r}", plugins)
+
+    app = typer.Typer(add_completion=False)
+    settings = {"ignore_unknown_options": True, "allow_extra_args": True}
+    text = f"Offered by more than one plugin: {', '.join(plugins)}."
+    app.command(name, help=text, context_settings=settings)(command)
+    return typer.main.get_command(app)
+
+
+def _exit_code(error: BaseException, console: Console, host: PluginHost | None) -> int:
+    """Report an exception on stderr and choose the exit code."""
+    if console.debug:
+        traceback.print_exception(error)
+    if isinstance(error, MotaError):
+        console.error(error.message, error.hint)
+        return error.exit_code
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        console.error("interrupted")
+        return 130
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    if isinstance(error, BrokenPipeError):
+        _give_up_stdout()
+        return 1
+    if isinstance(error, OSError) and (error.filename or error.errno in _EXPLAINED):
+        _give_up_stdout()
+        known = explain(error)
+        console.error(known.message, known.hint)
+        return 1
+    if hasattr(error, "format_message") and hasattr(error, "exit_code"):
+        return _usage_error(error, console, host)
+    first = (str(error).strip().splitlines() or [""])[0]
+    console.error(f"unexpected {type(error).__name__}: {first}", "rerun with --debug for the traceback")
+    return 1
+
+
+def _give_up_stdout() -> None:
+    """Where stdout takes no more, let what is buffered go nowhere, or the interpreter complains when it exits."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _usage_error(error: Any, console: Console, host: PluginHost | None) -> int:
+    """Report a mistake in the command line. Typer carries its own copy of click or uses click's, so none is named."""
+    ctx = getattr(error, "ctx", None)
+    hint = f"see `{ctx.command_path} --help`" if ctx else ""
+    option = getattr(error, "option_name", None)
+    if option and hasattr(error, "possibilities"):
+        flags = [flag for param in ctx.command.get_params(ctx) for flag in param.opts] if ctx else []
+        close = get_close_matches(option, flags, n=1, cutoff=0.5)
+        message = f"no such option {option!r}"
+        hint = f"did you mean {close[0]!r}?" if close else hint
+    else:
+        message = " ".join(error.format_message().split()).removesuffix(".")
+        if message.startswith("No such command") and host is not None:
+            hint = host.failures_hint() or hint
+    if message:
+        console.error(message[:1].lower() + message[1:], hint)
+    return int(error.exit_code)

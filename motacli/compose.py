@@ -1,0 +1,109 @@
+"""Composed queries: a reference image's feature and a relative caption become one vector in the joint space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from motacli.contracts import Adapter, Backbone, Inversion, Prompt
+from motacli.text_tower import pad_tokens
+
+
+@dataclass(frozen=True)
+class TokenPrompt:
+    """A tokenised prompt: ids before and behind the slot of the pseudo-words, markers not included."""
+
+    prefix: tuple[int, ...]
+    suffix: tuple[int, ...]
+
+
+def tokenize_prompt(backbone: Backbone, prompt: Prompt) -> TokenPrompt:
+    """Tokenise the halves apart, so that nothing in a caption can pass for the slot."""
+    return TokenPrompt(tuple(backbone.tokenize(prompt.prefix)), tuple(backbone.tokenize(prompt.suffix)))
+
+
+@dataclass(frozen=True)
+class Spliced:
+    """Embeddings ``(B, L, w)`` of ``[start] prompts prefix pseudo-words suffix [end]`` and end positions ``(B,)``."""
+
+    embeddings: Tensor
+    ends: Tensor
+
+
+def splice(
+    backbone: Backbone, prompts: Sequence[TokenPrompt], pseudo_words: Tensor, task_prompts: Tensor | None = None
+) -> Spliced:
+    """Put pseudo-words ``(B, n, w)``, and task prompts ``(B, M, w)`` behind the start token, among the token embeddings.
+
+    A suffix that would overrun the context loses its end.
+    """
+    n = pseudo_words.shape[1]
+    m = 0 if task_prompts is None else task_prompts.shape[1]
+    rows, slots = [], []
+    for prompt in prompts:
+        head = [backbone.start_token, *([0] * m), *prompt.prefix]
+        room = backbone.context_length - len(head) - n - 1
+        slots.append(len(head))
+        rows.append([*head, *([0] * n), *prompt.suffix[: max(room, 0)], backbone.end_token])
+    batch = pad_tokens(rows, backbone.device)
+    embeddings = backbone.embed_tokens(batch.ids)
+    at = torch.tensor(slots, device=backbone.device)[:, None] + torch.arange(n, device=backbone.device)
+    row = torch.arange(len(rows), device=backbone.device)[:, None]
+    embeddings = embeddings.index_put((row, at), pseudo_words.to(embeddings.dtype))
+    if task_prompts is not None:
+        embeddings = torch.cat([embeddings[:, :1], task_prompts.to(embeddings.dtype), embeddings[:, 1 + m :]], dim=1)
+    return Spliced(embeddings, batch.ends)
+
+
+def compose_base(
+    backbone: Backbone, inversion: Inversion, features: Tensor, prompts: Sequence[TokenPrompt]
+) -> Tensor:
+    """The inversion network alone: features ``(B, d)`` to composed features ``(B, d)``, not normalised."""
+    spliced = splice(backbone, prompts, inversion(features.to(backbone.device)))
+    return backbone.encode_embeddings(spliced.embeddings, spliced.ends)
+
+
+@torch.no_grad()
+def compose_queries(
+    backbone: Backbone,
+    inversion: Inversion,
+    features: Tensor,
+    prompts: Sequence[Sequence[Prompt]],
+    adapter: Adapter | None = None,
+    batch_size: int = 256,
+) -> Tensor:
+    """Reference features ``(Q, d)`` with one or more prompts each to unit vectors ``(Q, d)``, float32 on the CPU.
+
+    Several prompts of a query (FashionIQ's two orders) are encoded, normalised, averaged and normalised again. Batches are
+    sorted by length; the result is in the order of the queries.
+    """
+    flat = [(query, tokenize_prompt(backbone, prompt)) for query, group in enumerate(prompts) for prompt in group]
+    order = sorted(range(len(flat)), key=lambda i: len(flat[i][1].prefix) + len(flat[i][1].suffix))
+    total = torch.zeros(len(prompts), backbone.joint_dim)
+    for start in range(0, len(order), batch_size):
+        part = [flat[i] for i in order[start : start + batch_size]]
+        rows = torch.tensor([query for query, _ in part])
+        tokens = [prompt for _, prompt in part]
+        if adapter is None:
+            composed = compose_base(backbone, inversion, features[rows], tokens)
+        else:
+            composed = adapter.compose(backbone, inversion, features[rows].to(backbone.device), tokens)
+        total.index_add_(0, rows, F.normalize(composed.float(), dim=1).cpu())
+    return F.normalize(total, dim=1)
+
+
+def sum_queries(image: Tensor, text: Tensor) -> Tensor:
+    """The classic baseline: unit image feature plus unit text feature ``(Q, d)``, normalised."""
+    return F.normalize(F.normalize(image, dim=1) + F.normalize(text, dim=1), dim=1)
+
+
+def late_fusion(queries: Tensor, image: Tensor, weight: float = 0.5) -> Tensor:
+    """Composed unit queries plus ``weight`` times the reference's unit image feature ``(Q, d)``, normalised.
+
+    Training-free and strong wherever reference and target share their context, so it is always reported.
+    """
+    return F.normalize(queries + weight * F.normalize(image, dim=1), dim=1)

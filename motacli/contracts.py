@@ -1,0 +1,239 @@
+"""What plugs into what: the frozen records that stages exchange and the Protocols of the parts.
+
+Nothing here imports torch at run time, so a plugin may import this module for free. Shapes use ``B`` batch,
+``L`` tokens, ``d`` joint dimension of image and text, ``w`` width of the text encoder, ``n`` pseudo-words per image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from PIL import Image
+    from torch import Tensor
+
+    from motacli.compose import TokenPrompt
+
+# ---------------------------------------------------------------------------------------------- records
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """One picture: its id in the data set and where its pixels are.
+
+    ``box`` is ``(x, y, width, height)`` in pixels for data sets that look at a region (GeneCIS attribute tasks);
+    `motacli.datasets.open_image` applies the crop.
+    """
+
+    id: str
+    path: Path
+    box: tuple[float, float, float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageText:
+    """One row of an image-text data set."""
+
+    image: ImageRef
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One composed query of a benchmark.
+
+    ``captions`` are the relative captions exactly as annotated (two in FashionIQ, one elsewhere). ``targets`` holds every
+    ground truth, the annotated target first; it is empty where a benchmark keeps its targets secret. ``candidates`` is the
+    query's own gallery (GeneCIS), ``subset`` the group that R_subset@K ranks (CIRR, without the reference), ``tags`` the
+    labels that metrics or analyses break down by (CIRCO's semantic aspects).
+    """
+
+    id: str
+    reference: str
+    captions: tuple[str, ...]
+    targets: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+    subset: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EvalUnit:
+    """A set of queries that share a gallery and are scored together, such as ``fashioniq_dress``.
+
+    ``gallery`` lists the image ids in the benchmark's own order, which breaks ties. ``images`` locates every picture the
+    unit touches, references included. ``metrics`` names what is computed, for example ``("R@10", "R@50")``.
+    ``exclude_reference`` drops the reference from its own query's ranking (CIRR).
+    """
+
+    name: str
+    benchmark: str
+    split: str
+    queries: tuple[Query, ...]
+    gallery: tuple[str, ...]
+    images: Mapping[str, ImageRef] = field(repr=False)
+    metrics: tuple[str, ...]
+    exclude_reference: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A query text around the slot of the pseudo-words: ``prefix [slot] suffix``.
+
+    The two halves are tokenised apart and the slot is spliced in by position, so a caption that happens to contain ``$``
+    or ``*`` stays literal text.
+    """
+
+    prefix: str
+    suffix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Triplet:
+    """A text-anchored training triplet: reference picture, relative caption, target caption (method section 1)."""
+
+    id: str
+    image: str
+    reference_caption: str
+    relative_caption: str
+    target_caption: str
+    modification: str
+    context: str
+    generator: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The best K gallery entries of each query: ``ids`` as ``Q`` tuples, ``scores`` as floats ``(Q, K)``."""
+
+    query_ids: tuple[str, ...]
+    ids: tuple[tuple[str, ...], ...]
+    scores: np.ndarray
+
+
+# ---------------------------------------------------------------------------------------------- parts
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """A frozen CLIP-like dual encoder whose text side can start from token embeddings.
+
+    ``causal`` says that a token never sees what follows it, which makes cutting a batch at its longest text exact.
+    """
+
+    name: str
+    joint_dim: int
+    text_width: int
+    text_layers: int
+    context_length: int
+    causal: bool
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def logit_scale(self) -> float:
+        """The temperature's inverse that the weights were trained with (already exponentiated)."""
+
+    def preprocess(self, image: Image.Image) -> Tensor:
+        """A picture as the encoder wants it: float tensor ``(3, H, W)``."""
+
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` to projected features ``(B, d)``, float32, not normalised."""
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids of a text without start and end markers, not truncated."""
+
+    @property
+    def start_token(self) -> int: ...
+
+    @property
+    def end_token(self) -> int: ...
+
+    def embed_tokens(self, ids: Tensor) -> Tensor:
+        """Token ids ``(B, L)`` to embeddings ``(B, L, w)``, positions not yet added."""
+
+    def encode_embeddings(self, embeddings: Tensor, ends: Tensor, deep_prompts: Tensor | None = None) -> Tensor:
+        """Token embeddings ``(B, L, w)`` to projected text features ``(B, d)``, not normalised.
+
+        ``ends`` ``(B,)`` is the position of each row's end token, where the feature is read. ``deep_prompts``
+        ``(B, J - 1, M, w)`` overwrites positions ``1..M`` at the input of layers ``2..J`` (method section 3, our choice).
+        """
+
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """Plain texts to projected features ``(B, d)``, float32, not normalised."""
+
+    def parameter_count(self) -> int:
+        """Parameters of both towers."""
+
+    def fingerprint(self) -> str:
+        """A digest of weights and preprocessing: equal digests mean interchangeable features."""
+
+
+@runtime_checkable
+class Inversion(Protocol):
+    """A network from image features to pseudo-words, ``(B, d) -> (B, n, w)``. In practice a `torch.nn.Module`."""
+
+    name: str
+
+    def __call__(self, features: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class Adapter(Protocol):
+    """What is added to a frozen backbone and inversion: it turns features and prompts into composed query features."""
+
+    name: str
+
+    def compose(
+        self, backbone: Backbone, inversion: Inversion, features: Tensor, prompts: Sequence[TokenPrompt]
+    ) -> Tensor:
+        """Image features ``(B, d)`` and ``B`` tokenised prompts to composed features ``(B, d)``, not normalised."""
+
+
+class Benchmark(Protocol):
+    """A benchmark: where its files are, what a query says, and which numbers it reports."""
+
+    name: str
+    headline: str
+    splits: tuple[str, ...]
+    parts: tuple[str, ...]
+
+    def load(self, root: Path, split: str | None = None, parts: Sequence[str] = ()) -> list[EvalUnit]:
+        """Read the annotation files below ``root``; ``parts`` restricts to categories or tasks, empty means all."""
+
+    def prompts(self, query: Query, protocol: str) -> tuple[Prompt, ...]:
+        """The prompts of a query under a named protocol; several are encoded, normalised and averaged."""
+
+    def text(self, query: Query, protocol: str) -> str:
+        """The relative caption alone, as the text-only baseline encodes it."""
+
+    def averages(self, units: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+        """Derived rows, such as the mean over FashionIQ's categories: unit name to metrics in percent."""
+
+
+class TripletGenerator(Protocol):
+    """Writes triplets from image-text rows; a row may give none, one or several."""
+
+    name: str
+
+    def generate(self, rows: Iterable[ImageText]) -> Iterator[Triplet]: ...
+
+
+class LLMClient(Protocol):
+    """A chat endpoint: one prompt in, one answer out."""
+
+    name: str
+
+    def complete(self, prompt: str, *, image: Path | None = None) -> str: ...
+
+
+class Register(Protocol):
+    """The callback a hook receives, bound to the calling plugin."""
+
+    def __call__(self, name: str, target: Callable[..., Any] | str, *, summary: str = "") -> None: ...

@@ -1,0 +1,44 @@
+"""The errors people see. Raise one of these; `motacli.cli.main` prints it in one line and picks the exit code."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MotaError(Exception):
+    """Something failed: ``message`` says what and where, ``hint`` what to do about it. Exit code 1."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class UsageError(MotaError):
+    """The command or its configuration is wrong. Exit code 2."""
+
+    exit_code = 2
+
+
+class DataError(MotaError):
+    """A file of the user's is missing or malformed; the message names file, line or key."""
+
+
+class UnknownNameError(UsageError):
+    """A name that nothing goes by, with the closest known ones."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"unknown {kind} {name!r}", did_you_mean(name, known))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The known name closest to ``name``, as a question; the list of them where none is close."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"

@@ -1,0 +1,71 @@
+"""What inversion networks are trained on: cached features of pictures and captions, and the losses they share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from motacli.compose import TokenPrompt, splice
+from motacli.contracts import Backbone, Prompt
+
+PHOTO = "a photo of"
+
+
+@dataclass(frozen=True)
+class PairFeatures:
+    """Image features ``(N, d)`` and captions with their text features ``(N, d)``, all frozen and not normalised."""
+
+    image: Tensor
+    captions: tuple[str, ...]
+    text: Tensor
+
+    def __len__(self) -> int:
+        return len(self.captions)
+
+
+def tokenized(backbone: Backbone, prompts: Sequence[Prompt]) -> list[TokenPrompt]:
+    """Tokenise prompts once, before training."""
+    return [TokenPrompt(tuple(backbone.tokenize(p.prefix)), tuple(backbone.tokenize(p.suffix))) for p in prompts]
+
+
+def photo_prompt(backbone: Backbone) -> TokenPrompt:
+    """``a photo of [pseudo-word]``."""
+    return TokenPrompt(tuple(backbone.tokenize(PHOTO)), ())
+
+
+def spliced_features(backbone: Backbone, prompts: Sequence[TokenPrompt], pseudo_words: Tensor) -> Tensor:
+    """Prompts with pseudo-words ``(B, n, w)`` to text features ``(B, d)``."""
+    spliced = splice(backbone, prompts, pseudo_words)
+    return backbone.encode_embeddings(spliced.embeddings, spliced.ends)
+
+
+def two_sided(a: Tensor, b: Tensor, temperature: float) -> Tensor:
+    """SEARLE's contrastive loss between pairs ``a`` and ``b`` ``(B, w)``: negatives come from both sides, and each anchor's
+    denominator holds its positive (Baldrati et al., ICCV 2023, distillation loss)."""
+    a, b = F.normalize(a, dim=1), F.normalize(b, dim=1)
+    both = torch.cat([a, b])
+    logits = both @ both.T / temperature
+    logits = logits.masked_fill(torch.eye(len(both), dtype=torch.bool, device=both.device), -torch.inf)
+    size = len(a)
+    positive = torch.arange(2 * size, device=both.device).roll(size)
+    return F.cross_entropy(logits, positive)
+
+
+def cosine_loss(a: Tensor, b: Tensor) -> Tensor:
+    """One minus the mean cosine of rows ``(B, d)``."""
+    return 1 - F.cosine_similarity(a, b, dim=1).mean()
+
+
+@torch.no_grad()
+def recall_at_1(backbone: Backbone, phi: nn.Module, image: Tensor, batch_size: int = 256) -> float:
+    """How often "a photo of [phi(v)]" is nearest to its own picture among ``image`` ``(N, d)``: a quick health check."""
+    prompt = photo_prompt(backbone)
+    texts = [
+        spliced_features(backbone, [prompt] * len(part), phi(part)) for part in image.split(batch_size)
+    ]
+    similarity = F.normalize(torch.cat(texts), dim=1) @ F.normalize(image, dim=1).T
+    return float((similarity.argmax(1) == torch.arange(len(image))).float().mean())

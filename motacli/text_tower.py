@@ -1,0 +1,53 @@
+"""The text tower's forward pass from token embeddings: what lets pseudo-words and prompts into a frozen CLIP.
+
+Depends only on the attributes that open_clip keeps stable: ``token_embedding``, ``positional_embedding``, ``transformer``
+(its ``resblocks``), ``ln_final``, ``text_projection`` and ``attn_mask``, on ``CLIP`` itself or below ``CustomTextCLIP.text``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def text_features(tower: Any, embeddings: Tensor, ends: Tensor, deep_prompts: Tensor | None = None) -> Tensor:
+    """Token embeddings ``(B, L, w)`` to projected features ``(B, d)``, read at positions ``ends`` ``(B,)``.
+
+    ``deep_prompts`` ``(B, J - 1, M, w)`` replaces the hidden states at positions ``1..M`` before layers ``2..J``. ``L`` may be
+    shorter than the context: with a causal mask nothing behind the end token can reach it.
+    """
+    length = embeddings.shape[1]
+    hidden = embeddings + tower.positional_embedding[:length].to(embeddings.dtype)
+    mask = tower.attn_mask[:length, :length].to(device=hidden.device, dtype=hidden.dtype)
+    for number, block in enumerate(tower.transformer.resblocks):
+        if deep_prompts is not None and 1 <= number <= deep_prompts.shape[1]:
+            prompts = deep_prompts[:, number - 1].to(hidden.dtype)
+            hidden = torch.cat([hidden[:, :1], prompts, hidden[:, 1 + prompts.shape[1] :]], dim=1)
+        hidden = block(hidden, attn_mask=mask)
+    pooled = tower.ln_final(hidden[torch.arange(len(hidden), device=hidden.device), ends])
+    projection = tower.text_projection
+    if projection is None:
+        return pooled
+    return projection(pooled) if isinstance(projection, torch.nn.Module) else pooled @ projection
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """Token ids ``(B, L)`` padded behind the end token to the longest row, and the position of each row's end ``(B,)``."""
+
+    ids: Tensor
+    ends: Tensor
+
+
+def pad_tokens(rows: Sequence[Sequence[int]], device: torch.device | str = "cpu") -> TokenBatch:
+    """Rows of complete token ids, end token last, to one batch cut at the longest row; padding is id 0."""
+    longest = max(len(row) for row in rows)
+    ids = torch.zeros(len(rows), longest, dtype=torch.long)
+    for number, row in enumerate(rows):
+        ids[number, : len(row)] = torch.as_tensor(row)
+    ends = torch.tensor([len(row) - 1 for row in rows])
+    return TokenBatch(ids.to(device), ends.to(device))

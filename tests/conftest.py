@@ -1,0 +1,28 @@
+"""Fixtures that several test modules use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference results that may lie next to the repository."""
+    folder = REPOSITORY.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"no reference results: {folder.name}/ does not lie next to the repository")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests see neither the user's MOTA_ variables nor the plugins that happen to be installed."""
+    import os
+
+    for name in [name for name in os.environ if name.startswith("MOTA_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("MOTA_PLUGINS", "")
