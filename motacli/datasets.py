@@ -1,0 +1,258 @@
+"""Image-text data sets on disk as streams of `ImageText`, and the pixels behind an `ImageRef`.
+
+A new format is a function ``(path, Columns) -> Iterable[ImageText]`` with a row in `READERS`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from motacli.contracts import ImageRef, ImageText
+from motacli.errors import DataError, did_you_mean
+
+IMAGE_COLUMNS = ("image", "filepath", "file_path", "file_name", "filename", "path", "image_path", "image_file", "img")
+CAPTION_COLUMNS = ("caption", "text", "title", "sentence", "description")
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+DILATION = 0.7
+
+# What Pillow's decoders are known to raise on broken files; a bomb is a file that claims an absurd size.
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+
+
+# ---------------------------------------------------------------------------------------------- sources
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The names of the image and caption columns; None means whichever of the usual names is there."""
+
+    image: str | None = None
+    caption: str | None = None
+
+    def found_in(self, names: Sequence[str], where: str) -> tuple[str, str]:
+        """The image and the caption column among ``names``; `DataError` starting with ``where`` if there is none."""
+        image = _column(self.image, IMAGE_COLUMNS, names, "image", where)
+        return image, _column(self.caption, CAPTION_COLUMNS, names, "caption", where)
+
+
+def open_source(path: Path, image_column: str | None = None, caption_column: str | None = None) -> Iterable[ImageText]:
+    """An image-text data set that can be iterated again and again, and has a length where knowing it is cheap.
+
+    ``path`` is a folder of pictures with a ``.txt`` caption beside each, or a CSV, TSV or JSONL file whose image paths
+    are relative to the file's folder. Rows are read as they are asked for; an image's id is its path as written.
+    Raises `DataError`, here for what is no data set and on iteration for bad rows, naming file and line.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"no such data set: {path}", "give a folder, or a CSV, TSV or JSONL file")
+    if path.is_dir():
+        return FolderSource(path)
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(f"{path}: unknown kind of data set", f"known: a folder, {', '.join(sorted(READERS))}")
+    return reader(path, Columns(image_column, caption_column))
+
+
+class FolderSource:
+    """Every picture below ``folder`` in order of its path, its caption in a ``.txt`` file of the same name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._images = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+        if not self._images:
+            raise DataError(f"{folder}: no pictures in this folder", f"looked for {', '.join(sorted(IMAGE_SUFFIXES))}")
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __iter__(self) -> Iterator[ImageText]:
+        for image in self._images:
+            sidecar = image.with_suffix(".txt")
+            try:
+                caption = sidecar.read_text("utf-8-sig").strip()
+            except FileNotFoundError:
+                raise DataError(f"{image}: no caption", f"write it to {sidecar.name} beside the picture") from None
+            except UnicodeDecodeError as error:
+                raise DataError(f"{sidecar}: not UTF-8 text") from error
+            if not caption:
+                raise DataError(f"{sidecar}: the caption is empty")
+            yield ImageText(ImageRef(image.relative_to(self.folder).as_posix(), image), caption)
+
+
+@dataclass(frozen=True, slots=True)
+class TableSource:
+    """A CSV or TSV file with a header line."""
+
+    path: Path
+    columns: Columns = Columns()
+
+    def __iter__(self) -> Iterator[ImageText]:
+        with self.path.open(encoding="utf-8-sig", newline="") as file:
+            delimiter = self._delimiter(_text(file.readline, self.path, 1))
+            file.seek(0)
+            # TSV proper knows no quoting: a caption may start with a quotation mark there.
+            quoting = csv.QUOTE_NONE if self.path.suffix.lower() == ".tsv" else csv.QUOTE_MINIMAL
+            reader = csv.reader(file, delimiter=delimiter, quoting=quoting, strict=True)
+            header = self._next(reader)
+            if not header:
+                raise DataError(f"{self.path}: empty file", "its first line should name the columns")
+            image, caption = map(header.index, self.columns.found_in(header, f"{self.path}:1"))
+            while (row := self._next(reader)) is not None:
+                where = f"{self.path}:{reader.line_num}"
+                if row and len(row) != len(header):
+                    raise DataError(f"{where}: {len(row)} fields where the header has {len(header)}")
+                if row:
+                    yield _row(self.path.parent, row[image], row[caption], where)
+
+    def _delimiter(self, header: str) -> str:
+        # The .csv files of Pic2Word's training data are separated by tabs.
+        return "\t" if self.path.suffix.lower() == ".tsv" or "\t" in header else ","
+
+    def _next(self, reader: Any) -> list[str] | None:
+        try:
+            row: list[str] | None = _text(lambda: next(reader, None), self.path, reader.line_num + 1)
+        except csv.Error as error:
+            raise DataError(f"{self.path}:{reader.line_num}: {error}", "is a quotation mark left open?") from error
+        return row
+
+
+@dataclass(frozen=True, slots=True)
+class JsonlSource:
+    """A file with one JSON object per line; blank lines are passed over."""
+
+    path: Path
+    columns: Columns = Columns()
+
+    def __iter__(self) -> Iterator[ImageText]:
+        names: tuple[str, str] | None = None
+        with self.path.open(encoding="utf-8-sig") as file:
+            number = 0
+            while line := _text(file.readline, self.path, number + 1):
+                number += 1
+                if not line.strip():
+                    continue
+                where = f"{self.path}:{number}"
+                record = _record(line, where)
+                names = names or self.columns.found_in(list(record), where)
+                for name in names:
+                    if name not in record:
+                        raise DataError(f"{where}: no {name!r} in this row")
+                yield _row(self.path.parent, record[names[0]], record[names[1]], where)
+        if names is None:
+            raise DataError(f"{self.path}: empty file", "it should hold one JSON object per line")
+
+
+READERS: dict[str, Callable[[Path, Columns], Iterable[ImageText]]] = {
+    ".csv": TableSource,
+    ".tsv": TableSource,
+    ".jsonl": JsonlSource,
+    ".ndjson": JsonlSource,
+}
+
+
+def _column(asked: str | None, usual: Sequence[str], names: Sequence[str], what: str, where: str) -> str:
+    if asked is not None:
+        if asked not in names:
+            raise DataError(f"{where}: no column {asked!r}", did_you_mean(asked, names))
+        return asked
+    lowered = {name.strip().lower(): name for name in reversed(names)}
+    for candidate in usual:
+        if candidate in lowered:
+            return lowered[candidate]
+    raise DataError(f"{where}: no {what} column among {', '.join(map(repr, names))}", f"say which is the {what} column")
+
+
+def _text(read: Callable[[], Any], path: Path, line: int) -> Any:
+    try:
+        return read()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}:{line}: not UTF-8 text here or a little further on") from error
+
+
+def _record(line: str, where: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where}: not valid JSON: {error.msg} at column {error.colno}") from error
+    if not isinstance(record, dict):
+        raise DataError(f"{where}: not a JSON object")
+    return record
+
+
+def _row(folder: Path, image: object, caption: object, where: str) -> ImageText:
+    for what, value in (("image path", image), ("caption", caption)):
+        if not isinstance(value, str) or not value.strip():
+            raise DataError(f"{where}: the {what} is {'empty' if value in ('', None) else repr(value)}, not text")
+    return ImageText(ImageRef(str(image), folder / str(image)), str(caption).strip())
+
+
+# ---------------------------------------------------------------------------------------------- pixels
+
+
+def open_image(ref: ImageRef) -> Image.Image:
+    """The decoded picture in mode RGB, cropped and padded to a square if ``ref.box`` is set.
+
+    Transparency is dropped, 16-bit greys are scaled to 8 bits, EXIF orientation is not applied (as in CLIP's own
+    pipelines). Converting before resizing is what Hugging Face's CLIP processor does; open_clip's transform resizes
+    first, which differs for palette and RGBA files only. `DataError` names a file that is missing or cannot be decoded.
+    """
+    try:
+        with Image.open(ref.path) as image:
+            image.load()
+            region = image if ref.box is None else image.crop(attribute_box(ref.box, image.size))
+            picture = _rgb(region)
+    except FileNotFoundError:
+        raise DataError(f"no such picture: {ref.path}", f"it belongs to image id {ref.id!r}") from None
+    except _BROKEN as error:
+        reason = "the file is empty" if _is_empty(ref.path) else str(error) or type(error).__name__
+        raise DataError(f"cannot decode {ref.path}: {reason}", "replace the file or take it out of the data") from error
+    return picture if ref.box is None else pad_to_square(picture)
+
+
+def attribute_box(
+    box: tuple[float, float, float, float], size: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """GeneCIS's crop ``(left, top, right, bottom)`` for a box ``(x, y, w, h)`` in a picture of ``(width, height)``.
+
+    With d = 0.7: ``left = max(0, x - d w)``, ``right = min(width, left + (1 + d) w)``, likewise top and bottom. It grows
+    to the left and top only, unless clipped there; that is what the benchmark's numbers were made with. Raises
+    `ValueError` where nothing of the box lies in the picture.
+    """
+    x, y, width, height = box
+    left, top = max(0.0, x - DILATION * width), max(0.0, y - DILATION * height)
+    right, bottom = min(size[0], left + (1 + DILATION) * width), min(size[1], top + (1 + DILATION) * height)
+    if round(right) <= round(left) or round(bottom) <= round(top):
+        raise ValueError(f"box {box} leaves nothing of a picture of {size[0]}×{size[1]}")
+    return left, top, right, bottom
+
+
+def pad_to_square(image: Image.Image) -> Image.Image:
+    """The picture centred (rounding down) on a black square as large as its longer side."""
+    width, height = image.size
+    if width == height:
+        return image
+    side = max(width, height)
+    square = Image.new(image.mode, (side, side))
+    square.paste(image, ((side - width) // 2, (side - height) // 2))
+    return square
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # Pillow would clip 16-bit values at 255: nearly white
+        return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode == "P" and "transparency" in image.info:  # the same pixels, without Pillow's warning
+        image = image.convert("RGBA")
+    return image.convert("RGB")
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size == 0

@@ -1,0 +1,126 @@
+"""Pictures and texts through a frozen backbone, in batches: float32 features ``(N, d)``, not normalised."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from motacli.contracts import Backbone, ImageRef
+from motacli.datasets import open_image
+from motacli.errors import MotaError
+
+if TYPE_CHECKING:
+    from motacli.console import Progress
+
+PREFETCHED_BATCHES = 2
+
+T = TypeVar("T", bound=Hashable)
+
+
+def encode_images(
+    backbone: Backbone,
+    refs: Sequence[ImageRef],
+    batch_size: int = 256,
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Features ``(N, d)`` of pictures in the given order, float32, not normalised.
+
+    A picture that occurs several times is decoded once. ``workers`` threads decode ahead of the encoder; 0 decodes
+    between batches. Raises `DataError` for a file that cannot be decoded, `MotaError` for features that are not finite.
+    """
+    unique, rows = unique_rows(refs)
+    batches = image_batches(backbone, unique, batch_sizes(len(unique), batch_size), workers, progress)
+    return _joined(list(batches), backbone.joint_dim)[rows]
+
+
+def encode_texts(
+    backbone: Backbone, texts: Sequence[str], batch_size: int = 256, progress: Progress | None = None
+) -> np.ndarray:
+    """Features ``(N, d)`` of texts in the given order, float32, not normalised.
+
+    Equal texts are encoded once, and batches hold texts of like length, so that little of a batch is padding.
+    """
+    unique, rows = unique_rows(texts)
+    lengths = [len(backbone.tokenize(text)) for text in unique]
+    order = sorted(range(len(unique)), key=lengths.__getitem__)
+    # Longest first: a batch that does not fit the device's memory fails at once.
+    order.reverse()
+    batches: Iterable[list[int]] = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    if progress is not None:
+        batches = progress.track(batches, "encoding texts")
+    features = np.empty((len(unique), backbone.joint_dim), np.float32)
+    for batch in batches:
+        features[batch] = _features(backbone.encode_text, [unique[i] for i in batch])
+    return features[rows]
+
+
+def image_batches(
+    backbone: Backbone,
+    refs: Sequence[ImageRef],
+    sizes: Iterable[int],
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> Iterator[np.ndarray]:
+    """Features ``(size, d)``, one array for each of ``sizes``, which sum up to ``len(refs)``.
+
+    Decoding runs on across the batches' borders; it stops when the iterator is closed.
+    """
+    sizes = list(sizes)
+    with closing(_decoded(backbone, refs, workers, PREFETCHED_BATCHES * max(sizes, default=1))) as pictures:
+        tracked = pictures if progress is None else progress.track(pictures, "encoding pictures", len(refs))
+        for size in sizes:
+            pixels = torch.stack(list(islice(tracked, size)))
+            yield _features(backbone.encode_image, pixels.to(backbone.device))
+
+
+def batch_sizes(count: int, batch_size: int) -> list[int]:
+    """``count`` split into batches: all of ``batch_size`` but the last."""
+    return [min(batch_size, count - start) for start in range(0, count, batch_size)]
+
+
+def unique_rows(items: Sequence[T]) -> tuple[list[T], np.ndarray]:
+    """The distinct items in order of appearance, and for every item its row among them ``(N,)``."""
+    row: dict[T, int] = {}
+    rows = np.array([row.setdefault(item, len(row)) for item in items], dtype=np.int64)
+    return list(row), rows
+
+
+def _decoded(backbone: Backbone, refs: Sequence[ImageRef], workers: int, ahead: int) -> Generator[Tensor, None, None]:
+    def pixels(ref: ImageRef) -> Tensor:
+        return backbone.preprocess(open_image(ref))
+
+    if workers <= 0:
+        yield from map(pixels, refs)
+        return
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    waiting: deque[Future[Tensor]] = deque()
+    try:
+        for ref in refs:
+            waiting.append(pool.submit(pixels, ref))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@torch.no_grad()
+def _features(encode: Callable[..., Tensor], batch: Tensor | Sequence[str]) -> np.ndarray:
+    features: np.ndarray = encode(batch).float().cpu().numpy()
+    if not np.isfinite(features).all():
+        raise MotaError("the backbone returned features that are not finite", "try --precision fp32")
+    return features
+
+
+def _joined(batches: Sequence[np.ndarray], width: int) -> np.ndarray:
+    return np.concatenate(batches) if batches else np.empty((0, width), np.float32)

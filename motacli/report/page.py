@@ -1,0 +1,62 @@
+"""Puts the sections into the page and writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from motacli import __version__
+from motacli.report.content import Report
+from motacli.report.routing import routing_section
+from motacli.report.samples import hero_equation, sample_section
+from motacli.report.scores import gain_tiles, score_table
+from motacli.runs import new_file
+
+
+def write_report(path: Path, report: Report) -> Path:
+    """Write the page to ``path``, which must not exist yet."""
+    page = render_report(report)
+    with new_file(path) as work:
+        work.write_text(page, encoding="utf-8")
+    return path
+
+
+def render_report(report: Report) -> str:
+    """The page as HTML. Raises `motacli.errors.DataError` where a sample's picture cannot be read."""
+    return Template(_asset("page.html")).substitute(
+        style=_asset("page.css"),
+        title=escape(report.title),
+        summary=escape(report.summary),
+        equation=hero_equation(report.samples),
+        tiles=gain_tiles(report.table),
+        table=score_table(report.table, report.adapter),
+        samples=sample_section(report),
+        routing=routing_section(report.routing),
+        making=_making(report.commands, report.facts),
+        version=escape(__version__),
+    )
+
+
+def _making(commands: Sequence[str], facts: Mapping[str, Mapping[str, str]]) -> str:
+    """The commands to repeat it all, and what they ran on."""
+    if not commands and not facts:
+        return ""
+    lines = "".join(f"<li><code>{escape(command)}</code></li>" for command in commands)
+    listing = f'<ol class="commands">{lines}</ol>' if commands else ""
+    tables = "".join(_facts(title, values) for title, values in facts.items())
+    return (
+        '<section aria-labelledby="making"><h2 id="making">How it was made</h2>'
+        f'{listing}<div class="facts">{tables}</div></section>'
+    )
+
+
+def _facts(title: str, values: Mapping[str, str]) -> str:
+    rows = "".join(f'<tr><th scope="row">{escape(k)}</th><td>{escape(v)}</td></tr>' for k, v in values.items())
+    return f"<table><caption>{escape(title)}</caption><tbody>{rows}</tbody></table>"
+
+
+def _asset(name: str) -> str:
+    return files("motacli.report").joinpath(name).read_text(encoding="utf-8")
