@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from motacli.contracts import Register
 
 COMMANDS = (
+    "tiny",
+    "gen_triplets",
+    "train",
     "ls",
     "plugins",
 )

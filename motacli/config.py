@@ -7,7 +7,7 @@ any table apply to every command that has such an option. Keys are option names,
 from __future__ import annotations
 
 import json
-import sys
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -15,11 +15,6 @@ from typing import Any, TypeVar, get_type_hints
 
 from motacli.convert import Mistyped, convert
 from motacli.errors import UsageError, did_you_mean
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 T = TypeVar("T")
 

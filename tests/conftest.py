@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from motacli.plugins import PluginHost, load_plugins
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -26,3 +29,17 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("MOTA_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("MOTA_PLUGINS", "")
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone() -> Any:
+    """The embedded CLIP."""
+    from motacli.tiny.clip import load_tiny
+
+    return load_tiny()
+
+
+@pytest.fixture(scope="session")
+def host() -> PluginHost:
+    """The built-in parts alone."""
+    return load_plugins(entry_points=[])

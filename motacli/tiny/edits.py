@@ -7,7 +7,7 @@ captions alone and with a fourth set of phrases (`motacli.triplets.rules`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -117,11 +117,20 @@ PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }  # fmt: skip
 
-RICH: dict[str, tuple[str, ...]] = {
-    "val": ("{edit} and it is {facts}", "{edit}, seen {facts}", "the {old_subject} {edit}"),
-    "test": ("{edit} and is {facts}", "same {old_subject}, {edit}", "{edit}, {facts}"),
+WITH_FACTS: dict[str, tuple[str, ...]] = {
+    "val": ("{edit} and it is {facts}", "{edit}, seen {facts}"),
+    "test": ("{edit} and is {facts}", "{edit}, {facts}"),
 }
-"""Wordier relative captions: what stays (``old_subject``) or what the target's context is (``facts``)."""
+"""Wordier relative captions that also say what the target's context is."""
+
+WITH_SUBJECT: dict[str, tuple[str, ...]] = {
+    "val": ("the {subject} {edit}", "this {subject} {edit}"),
+    "test": ("same {subject}, {edit}", "a {subject} that {edit}"),
+}
+"""Wordier relative captions that also say what stays."""
+
+FACTS = (Attr.BACKGROUND, Attr.STYLE, Attr.POSITION)
+"""What of the target's context a relative caption may mention."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +186,20 @@ def apply(kinds: tuple[str, ...], scene: Scenes, rng: Generator, split: str, tri
     return None if target is None else Edit(kinds, scene, target)
 
 
+def again(edit: Edit, scene: Scenes, split: str) -> Edit | None:
+    """The same edit, with the same outcome, of another scene; None where it does not apply or would change nothing."""
+    target = scene.copy()
+    for kind in edit.kinds:
+        if not _applies(kind, target):
+            return None
+        target[list(TYPES[kind])] = edit.target[list(TYPES[kind])]
+        if kind == "count":
+            target[Attr.POSITION] = POSITIONS.index("centre")
+        if (target[list(TYPES[kind])] == scene[list(TYPES[kind])]).all():
+            return None
+    return Edit(edit.kinds, scene, target) if valid(target[None], split)[0] else None
+
+
 def _words(edit: Edit, rng: Random) -> Mapping[str, str]:
     source, target = edit.source, edit.target
     several = bool(target[Attr.COUNT] > 0)
@@ -212,23 +235,29 @@ def phrase(edit: Edit, rng: Random, bank: str) -> str:
     return " and ".join(rng.choice(PHRASES[bank][kind]).format(**_words(edit, rng)) for kind in edit.kinds)
 
 
-def rich_phrase(edit: Edit, rng: Random, bank: str, drifted: Scenes) -> tuple[str, tuple[Attr, ...]]:
-    """A wordier relative caption, and the attributes of the drifted target ``(len(Attr),)`` that it also fixes."""
-    bare = phrase(edit, rng, bank)
-    free = [a for a in (Attr.BACKGROUND, Attr.STYLE, Attr.POSITION) if a not in edit.attrs]
-    if drifted[Attr.COUNT] > 0 and Attr.POSITION in free:
-        free.remove(Attr.POSITION)
-    if not free:
-        return bare, ()
-    attr = rng.choice(free)
-    facts = {
-        Attr.BACKGROUND: lambda: grammar.background_phrase(int(drifted[Attr.BACKGROUND]), None, rng),
-        Attr.STYLE: lambda: "shown as " + rng.choice(grammar.STYLE_NOUNS[STYLES[drifted[Attr.STYLE]]]),
-        Attr.POSITION: lambda: rng.choice(grammar.POSITION_PHRASES[POSITIONS[drifted[Attr.POSITION]]]),
-    }[attr]()
-    template = rng.choice(RICH[bank])
-    text = template.format(edit=bare, facts=facts, old_subject=grammar.noun(int(edit.source[Attr.SHAPE]), rng))
-    return text, ((attr,) if "{facts}" in template else ())
+def with_facts(text: str, said: Sequence[Attr], scene: Scenes, rng: Random, bank: str) -> str:
+    """A relative caption that also states some of the target's context: ``said`` is a part of `FACTS`."""
+    if not said:
+        return text
+    words = {
+        Attr.BACKGROUND: lambda: grammar.background_phrase(int(scene[Attr.BACKGROUND]), None, rng),
+        Attr.STYLE: lambda: "shown as " + rng.choice(grammar.STYLE_NOUNS[STYLES[scene[Attr.STYLE]]]),
+        Attr.POSITION: lambda: rng.choice(grammar.POSITION_PHRASES[POSITIONS[scene[Attr.POSITION]]]),
+    }
+    facts = ", ".join(words[attr]() for attr in said)
+    return rng.choice(WITH_FACTS[bank]).format(edit=text, facts=facts)
+
+
+def with_subject(text: str, edit: Edit, rng: Random, bank: str) -> str:
+    """A relative caption that also names the subject, where the edit leaves its shape alone."""
+    if Attr.SHAPE in edit.attrs or Attr.COUNT in edit.attrs:
+        return text
+    words = [grammar.noun(int(edit.target[Attr.SHAPE]), rng, plural=bool(edit.target[Attr.COUNT] > 0))]
+    if Attr.TEXTURE not in edit.attrs and rng.random() < 0.35:
+        words.insert(0, rng.choice(grammar.TEXTURE_ADJECTIVES[TEXTURES[edit.target[Attr.TEXTURE]]]))
+    if Attr.COLOUR not in edit.attrs and rng.random() < 0.35:
+        words.insert(0, grammar.colour_word(int(edit.target[Attr.COLOUR]), rng))
+    return rng.choice(WITH_SUBJECT[bank]).format(edit=text, subject=" ".join(words))
 
 
 def edited_caption(scene: Scenes, rng: Random, numbers: Generator, split: str) -> grammar.Caption | None:

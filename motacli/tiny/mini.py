@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,22 @@ import numpy as np
 
 from motacli.tiny import edits, grammar
 from motacli.tiny.disk import save_pictures
-from motacli.tiny.queries import Rules, Source, TinyQuery, draw_query, drifted, like_reference, like_text, near_target, worded
+from motacli.tiny.queries import (
+    Rules,
+    Source,
+    TinyQuery,
+    caption,
+    draw_edit,
+    draw_query,
+    drifted,
+    like_both,
+    like_reference,
+    like_text,
+    near_target,
+    sibling,
+    wanted,
+    worded,
+)
 from motacli.tiny.renderer import render
 from motacli.tiny.world import CONTEXT, SHAPES, Attr, Scenes, sample_scenes, satisfies
 
@@ -26,10 +42,14 @@ CATEGORIES = {
 FASHION = Rules(
     kinds=("colour", "texture", "size", "shape", "style", "addition", "background", "negation"),
     context=(Attr.POSITION, Attr.BACKGROUND, Attr.PATTERN, Attr.STYLE),
-    rich=0.0,
-    conjunctions=0.0,
+    conjunctions=0.6,
+    facts=0.15,
+    subject=0.4,
 )
 OPEN = Rules()
+LIFE = Rules(conjunctions=0.6, facts=0.3)
+FAMILY = 6
+"""Queries in a row whose references share their context and most of their subject, like pictures of one shop or one day."""
 ASPECTS = {
     "colour": "compare_change", "shape": "compare_change", "texture": "compare_change", "size": "comparative_statement",
     "position": "spatial_relations_background", "background": "spatial_relations_background",
@@ -44,7 +64,7 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value), encoding="utf-8")
 
 
-def write_fashioniq(root: Path, seed: int, split: str, queries: int = 150) -> None:
+def write_fashioniq(root: Path, seed: int, split: str, queries: int = 110) -> None:
     """Three categories of garments, that is shapes; two captions a query; the reference stays in the gallery."""
     for stream, (category, shapes) in enumerate(CATEGORIES.items()):
         source = Source.seeded(seed, split, stream)
@@ -62,26 +82,39 @@ def _fashion_category(
 ) -> tuple[list[tuple[int, int, list[str]]], list[Scenes]]:
     scenes: list[Scenes] = []
     entries: list[tuple[int, int, list[str]]] = []
+    like: edits.Edit | None = None
     while len(entries) < queries:
-        reference = _garment(source, shapes)
-        query = draw_query(FASHION, source, reference)
-        captions = [query.text]
-        if source.words.random() < 0.6:
-            second = draw_query(FASHION, source, query.edit.target)
-            kinds = (query.edit.kinds[0], second.edit.kinds[0])
-            if set(query.edit.attrs) & set(second.edit.attrs) or second.target[Attr.SHAPE] not in shapes:
-                continue
-            query = worded(edits.Edit(kinds, reference, second.edit.target), second.target, FASHION, source)
-            captions.append(second.text)
-        else:
-            captions.append(edits.rich_phrase(query.edit, source.words, source.split, query.target)[0])
-        if query.target[Attr.SHAPE] not in shapes:
+        number = len(entries) % FAMILY
+        reference = sibling(scenes[entries[-number][1]], source) if number else _garment(source, shapes)
+        drawn = _fashion_query(reference, source, shapes, like if number else None)
+        if drawn is None:
             continue
-        source.words.shuffle(captions)
-        distractor = (like_reference, like_text, near_target)[len(entries) % 3](query, source)
+        query, captions = drawn
+        like = query.edit
         entries.append((len(scenes) + 1, len(scenes), captions))
-        scenes += [reference, query.target, distractor]
+        scenes += [query.reference, query.target, *distractors(query, source)]
     return entries, scenes
+
+
+def distractors(query: TinyQuery, source: Source) -> list[Scenes]:
+    """Wrong answers of four kinds: like the reference, like the text, like the sum of both, like the target."""
+    return [make(query, source) for make in (like_reference, like_text, like_both, near_target)]
+
+
+def _fashion_query(
+    reference: Scenes, source: Source, shapes: Sequence[int], like: edits.Edit | None
+) -> tuple[TinyQuery, list[str]] | None:
+    """A query with two captions: of one edit each, or two ways to say the only one."""
+    edit = draw_edit(FASHION, source, reference, like)
+    if edit is None or edit.target[Attr.SHAPE] not in shapes:
+        return None
+    target = drifted(edit.target, edit.attrs, source, FASHION)
+    parts = [edits.Edit((kind,), edit.source, target) for kind in edit.kinds]
+    said = [caption(part, target, FASHION, source) for part in (parts * 2)[:2]]
+    captions = [text for text, _ in said]
+    source.words.shuffle(captions)
+    stated = [attr for _, attrs in said for attr in attrs]
+    return TinyQuery(edit, edit.source, target, wanted(target, edit, stated, FASHION), " and ".join(captions)), captions
 
 
 def _garment(source: Source, shapes: Sequence[int]) -> Scenes:
@@ -92,58 +125,77 @@ def _garment(source: Source, shapes: Sequence[int]) -> Scenes:
             return fitting[0]
 
 
-def write_cirr(root: Path, seed: int, split: str, sets: int = 110) -> None:
-    """Sets of six look-alikes: a picture and five edits of it; two edits and two ways back are asked for."""
+@dataclass(frozen=True)
+class LookAlikes:
+    """A CIRR set of six and six bystanders: scenes ``(12, A)``, the questions, and each one's reference and target."""
+
+    scenes: Scenes
+    asked: list[TinyQuery]
+    pairs: tuple[tuple[int, int], ...] = ((0, 1), (0, 2), (1, 0))
+
+    def wanted(self) -> Scenes:
+        """What right answers show, a row per question."""
+        return np.stack([query.wanted for query in self.asked])
+
+    def unambiguous(self) -> bool:
+        """Whether each question has one right answer among its own pictures."""
+        return bool((satisfies(self.scenes, self.wanted()).sum(1) == 1).all())
+
+
+def write_cirr(root: Path, seed: int, split: str, sets: int = 100) -> None:
+    """Sets of six look-alikes with three queries each; the reference leaves its own ranking."""
     source = Source.seeded(seed, split, 10)
-    scenes, wanted = np.empty((0, len(Attr)), np.int8), np.empty((0, len(Attr)), np.int8)
-    groups: list[tuple[list[TinyQuery], list[tuple[int, int]]]] = []
+    groups: list[LookAlikes] = []
+    scenes, taken = np.empty((0, len(Attr)), np.int8), np.empty((0, len(Attr)), np.int8)
     while len(groups) < sets:
-        group = _look_alikes(source)
-        if group is None:
+        number = len(groups) % FAMILY
+        base = (
+            sibling(groups[-number].scenes[0], source) if number else sample_scenes(source.numbers, 1, source.split)[0]
+        )
+        group = _look_alikes(base, source, groups[-1].asked if number else None)
+        if not group.unambiguous() or satisfies(scenes, group.wanted()).any() or satisfies(group.scenes, taken).any():
             continue
-        members, asked, pairs = group
-        new = np.stack([query.wanted for query in asked])
-        if satisfies(scenes, new).any() or satisfies(members, wanted).any():
-            continue
-        if (satisfies(members, new).sum(1) != 1).any():
-            continue
-        scenes, wanted = np.concatenate([scenes, members]), np.concatenate([wanted, new])
-        groups.append((asked, pairs))
-    names = [f"dev-{seed}-{number // 6}-img{number % 6}" for number in range(len(scenes))]
+        scenes, taken = np.concatenate([scenes, group.scenes]), np.concatenate([taken, group.wanted()])
+        groups.append(group)
+    names = [f"dev-{seed + number // 6}-{number // 6 % 2}-img{number % 6}" for number in range(len(scenes))]
     pixels = render(scenes, source.numbers)
     save_pictures((root / "dev" / f"{name}.png", picture) for name, picture in zip(names, pixels, strict=True))
-    entries = []
-    for number, (asked, pairs) in enumerate(groups):
-        members = names[6 * number : 6 * number + 6]
-        for query, (reference, target) in zip(asked, pairs, strict=True):
-            entries.append(
-                {
-                    "pairid": 12000 + len(entries),
-                    "reference": members[reference],
-                    "target_hard": members[target],
-                    "target_soft": {members[target]: 1.0},
-                    "caption": query.text,
-                    "img_set": {
-                        "id": number, "members": members, "reference_rank": reference, "target_rank": target,
-                    },
-                }  # fmt: skip
-            )
+    entries = [
+        entry for number, group in enumerate(groups) for entry in _cirr_entries(group, number, names[12 * number :][:6])
+    ]
+    for number, entry in enumerate(entries):
+        entry["pairid"] = 12000 + number
     write_json(root / "cirr" / "captions" / "cap.rc2.val.json", entries)
     write_json(root / "cirr" / "image_splits" / "split.rc2.val.json", {name: f"./dev/{name}.png" for name in names})
 
 
-def _look_alikes(source: Source) -> tuple[Scenes, list[TinyQuery], list[tuple[int, int]]] | None:
-    base = sample_scenes(source.numbers, 1, source.split)[0]
-    queries = [draw_query(OPEN, source, base) for _ in range(5)]
-    members = np.stack([base, *(query.target for query in queries)])
-    asked, pairs = queries[:2], [(0, 1), (0, 2)]
-    for number in (3, 4):
-        there = queries[number - 1]
-        back = tuple({"addition": "removal", "removal": "addition"}.get(k, k) for k in there.edit.kinds)
-        edit = edits.Edit(back, members[number], base)
-        asked.append(worded(edit, base, OPEN, source))
-        pairs.append((number, 0))
-    return members, asked, pairs
+def _cirr_entries(group: LookAlikes, number: int, members: list[str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "pairid": number,
+            "reference": members[reference],
+            "target_hard": members[target],
+            "target_soft": {members[target]: 1.0},
+            "caption": query.text,
+            "img_set": {"id": number, "members": members, "reference_rank": reference, "target_rank": target},
+        }
+        for query, (reference, target) in zip(group.asked, group.pairs, strict=True)
+    ]
+
+
+def _look_alikes(base: Scenes, source: Source, before: Sequence[TinyQuery] | None) -> LookAlikes:
+    """Three questions: two edits of the base, the way back from one of them; ``before`` is what the previous set asked.
+
+    The set's other pictures, and most of the bystanders, do what is asked in the reference's context to another subject.
+    """
+    there = [
+        draw_query(LIFE, source, base, like) for like in ([q.edit for q in before[:2]] if before else [None, None])
+    ]
+    back = tuple({"addition": "removal", "removal": "addition"}.get(k, k) for k in there[0].edit.kinds)
+    asked = [*there, worded(edits.Edit(back, there[0].target, base), base, LIFE, source)]
+    members = [base, *(query.target for query in there), *(like_both(query, source) for query in asked)]
+    bystanders = [make(query, source) for query in there for make in (like_both, like_both, like_reference)]
+    return LookAlikes(np.stack(members + bystanders), asked)
 
 
 def write_circo(root: Path, seed: int, split: str, queries: int = 220, others: int = 500) -> None:
@@ -156,7 +208,7 @@ def write_circo(root: Path, seed: int, split: str, queries: int = 220, others: i
         more = [drifted(query.target, fixed, source, OPEN) for _ in range(int(source.numbers.integers(0, 5)))]
         first.append(len(scenes))
         scenes += [query.reference, query.target, *more]
-        scenes += [like_reference(query, source), like_text(query, source), near_target(query, source)]
+        scenes += distractors(query, source)
         asked.append(query)
     scenes += list(sample_scenes(source.numbers, others, source.split))
     stacked = np.stack(scenes)
@@ -187,7 +239,3 @@ def write_circo(root: Path, seed: int, split: str, queries: int = 220, others: i
             }
         )
     write_json(root / "annotations" / "val.json", entries)
-
-
-BENCHMARKS = ("fashioniq", "cirr", "circo", "genecis")
-__all__ = ["BENCHMARKS", "CONTEXT", "write_circo", "write_cirr", "write_fashioniq"]

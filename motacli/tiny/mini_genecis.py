@@ -16,12 +16,12 @@ import numpy as np
 from motacli.tiny import edits, grammar
 from motacli.tiny.disk import save_pictures
 from motacli.tiny.mini import OPEN, write_json
-from motacli.tiny.queries import Source, TinyQuery, drifted, like_reference, like_text
+from motacli.tiny.queries import Source, TinyQuery, drifted, like_both, like_reference, like_text
 from motacli.tiny.renderer import SIZE, render
 from motacli.tiny.world import CONTEXT, TEXTURES, Attr, Scenes, redraw, sample_scenes, valid
 
 GALLERY = {"change_attribute": 15, "focus_attribute": 10, "change_object": 15, "focus_object": 15}
-HARD = 6
+HARD = 3
 BOX = [27, 27, 38, 38]
 """x, y, width, height: grown by 0.7 to the left and top it is one 64-pixel scene."""
 
@@ -57,8 +57,7 @@ def _query(kind: str, reference: Scenes, source: Source) -> TinyQuery | None:
 
 
 def _from_query(query: TinyQuery, condition: str, source: Source) -> Case:
-    still = drifted(query.reference, (), source, OPEN)
-    hard = [still, *(like_reference(query, source) for _ in range(2)), *(like_text(query, source) for _ in range(3))]
+    hard = [like_reference(query, source), like_both(query, source), *(like_text(query, source) for _ in range(3))]
     wanted = query.wanted
     return Case(condition, query.reference, query.target, hard, lambda s: bool(np.all((wanted < 0) | (wanted == s))))
 
@@ -100,7 +99,9 @@ def focus_object(source: Source) -> Case | None:
     return _focus(source, reference, kept, others, grammar.noun(int(reference[Attr.SHAPE]), source.words))
 
 
-def _focus(source: Source, reference: Scenes, kept: tuple[Attr, ...], others: list[Attr], condition: str) -> Case | None:
+def _focus(
+    source: Source, reference: Scenes, kept: tuple[Attr, ...], others: list[Attr], condition: str
+) -> Case | None:
     target = redraw(source.numbers, reference, others, source.split)
     if target is None or not any(target[a] != reference[a] for a in others):
         return None
@@ -171,6 +172,4 @@ def _save_regions(root: Path, pixels: np.ndarray, first_id: int) -> list[dict[st
     folder = root / "Visual_Genome" / "VG_All"
     save_pictures((folder / f"{first_id + i}.jpg", picture) for i, picture in enumerate(pairs))
     x, y, w, h = BOX
-    return [
-        {"image_id": first_id + i // 2, "instance_bbox": [x + SIZE * (i % 2), y, w, h]} for i in range(len(pixels))
-    ]
+    return [{"image_id": first_id + i // 2, "instance_bbox": [x + SIZE * (i % 2), y, w, h]} for i in range(len(pixels))]

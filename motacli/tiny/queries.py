@@ -22,19 +22,20 @@ from motacli.tiny.world import CONTEXT, Attr, Scenes, first_where, redraw, sampl
 class Rules:
     """How hard a benchmark's queries are.
 
-    ``drift`` is the chance that each unmentioned context attribute of the target is drawn anew, ``rich`` the share of relative
-    captions that say more than the bare edit, ``kinds`` the modification types in use, ``conjunctions`` the share of two
-    edits at once.
+    ``drift`` is the chance that each unmentioned context attribute of the target is drawn anew, ``facts`` the chance that a
+    relative caption states a given part of the target's context, ``subject`` the chance that it names what stays, ``kinds``
+    the modification types in use, ``conjunctions`` the share of two edits at once.
     """
 
     kinds: tuple[str, ...] = tuple(edits.TYPES)
-    drift: float = 0.6
-    rich: float = 0.4
-    conjunctions: float = 0.2
+    drift: float = 0.9
+    facts: float = 0.35
+    subject: float = 0.5
+    conjunctions: float = 0.25
     context: tuple[Attr, ...] = CONTEXT
 
     @property
-    def subject(self) -> tuple[Attr, ...]:
+    def kept(self) -> tuple[Attr, ...]:
         """What stays as it is in the reference unless the text changes it."""
         return tuple(attr for attr in Attr if attr not in self.context)
 
@@ -89,25 +90,55 @@ def pick_kinds(rules: Rules, source: Source) -> tuple[str, ...]:
     return (first, source.words.choice(others)) if others else (first,)
 
 
-def draw_query(rules: Rules, source: Source, reference: Scenes | None = None) -> TinyQuery:
-    """A random query, about a given reference scene or a random one."""
+def draw_query(
+    rules: Rules, source: Source, reference: Scenes | None = None, like: edits.Edit | None = None
+) -> TinyQuery:
+    """A random query, about a given reference scene or a random one; ``like`` is an edit to ask for again if it fits."""
     while True:
         scene = sample_scenes(source.numbers, 1, source.split)[0] if reference is None else reference
-        edit = edits.apply(pick_kinds(rules, source), scene, source.numbers, source.split)
+        edit = draw_edit(rules, source, scene, like)
         if edit is not None:
             target = drifted(edit.target, edit.attrs, source, rules)
             return worded(edit, target, rules, source)
 
 
+def draw_edit(rules: Rules, source: Source, scene: Scenes, like: edits.Edit | None = None) -> edits.Edit | None:
+    """The edit ``like`` where it fits the scene, else a random one, or None where that leads nowhere."""
+    same = None if like is None else edits.again(like, scene, source.split)
+    return same or edits.apply(pick_kinds(rules, source), scene, source.numbers, source.split)
+
+
 def worded(edit: edits.Edit, target: Scenes, rules: Rules, source: Source) -> TinyQuery:
     """The query for an edit whose target, context drifted, is ``target``."""
-    if source.words.random() < rules.rich:
-        text, extra = edits.rich_phrase(edit, source.words, source.split, target)
-    else:
-        text, extra = edits.phrase(edit, source.words, source.split), ()
-    said = {*rules.subject, *edit.attrs, *extra}
-    wanted = np.array([target[attr] if attr in said else -1 for attr in Attr], dtype=np.int8)
-    return TinyQuery(edit, edit.source, target, wanted, text)
+    text, extra = caption(edit, target, rules, source)
+    return TinyQuery(edit, edit.source, target, wanted(target, edit, extra, rules), text)
+
+
+def wanted(target: Scenes, edit: edits.Edit, stated: Sequence[Attr], rules: Rules) -> Scenes:
+    """What a right answer must show ``(len(Attr),)``, -1 where it is free."""
+    fixed = {*rules.kept, *edit.attrs, *stated}
+    return np.array([target[attr] if attr in fixed else -1 for attr in Attr], dtype=np.int8)
+
+
+def sibling(scene: Scenes, source: Source) -> Scenes:
+    """A picture taken in the same place: another subject in one or two respects, the context as it was."""
+    for _ in range(16):
+        kinds = tuple(source.words.sample(("colour", "texture", "shape"), k=source.words.choice((1, 1, 2))))
+        edit = edits.apply(kinds, scene, source.numbers, source.split)
+        if edit is not None:
+            return edit.target
+    return scene
+
+
+def caption(edit: edits.Edit, target: Scenes, rules: Rules, source: Source) -> tuple[str, tuple[Attr, ...]]:
+    """A relative caption in the split's words, and the context of ``target`` that it states besides the edit."""
+    words, bank = source.words, source.split
+    text = edits.phrase(edit, words, bank)
+    free = [a for a in edits.FACTS if a not in edit.attrs and not (a is Attr.POSITION and target[Attr.COUNT] > 0)]
+    said = tuple(attr for attr in free if words.random() < rules.facts)
+    if words.random() < rules.subject:
+        text = edits.with_subject(text, edit, words, bank)
+    return edits.with_facts(text, said, target, words, bank), said
 
 
 def like_reference(query: TinyQuery, source: Source) -> Scenes:
@@ -128,6 +159,20 @@ def like_text(query: TinyQuery, source: Source, tries: int = 48) -> Scenes:
     wrong = ~satisfies(scenes, query.wanted[None])[0]
     found = first_where(scenes, valid(scenes, source.split) & wrong)
     return sample_scenes(source.numbers, 1, source.split)[0] if found is None else found
+
+
+def like_both(query: TinyQuery, source: Source) -> Scenes:
+    """The edit done right in the reference's own context, but to another subject: what adding up the two halves would pick."""
+    scene = query.reference.copy()
+    said = list(query.edit.attrs)
+    scene[said] = query.target[said]
+    free = [attr for attr in (Attr.SHAPE, Attr.COLOUR, Attr.TEXTURE) if attr not in said]
+    for _ in range(8):
+        changed = source.words.sample(free, k=min(len(free), source.words.choice((1, 1, 2))))
+        wrong = redraw(source.numbers, scene, changed, source.split)
+        if wrong is not None and not fits(wrong, query):
+            return wrong
+    return like_reference(query, source)
 
 
 def near_target(query: TinyQuery, source: Source) -> Scenes:

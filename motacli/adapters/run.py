@@ -1,0 +1,187 @@
+"""From triplets and cached features to a trained adapter."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from motacli.adapters.files import WEIGHTS, save_adapter, state_digest
+from motacli.adapters.training import History, TrainOptions, prepare, train_adapter
+from motacli.console import NullProgress, Progress
+from motacli.contracts import Backbone, Inversion, Triplet
+from motacli.encoding import unique_rows
+from motacli.errors import DataError, UsageError
+from motacli.runs import PROVENANCE, RunDir, file_digest, provenance
+
+
+class ImageFeatures(Protocol):
+    """What is needed of a `motacli.cache.FeatureCache`."""
+
+    @property
+    def ids(self) -> tuple[str, ...]: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def features(self, ids: Sequence[str]) -> Any:
+        """Float32 features ``(N, d)`` of pictures."""
+
+
+@dataclass(frozen=True)
+class TrainedAdapter:
+    """A finished training. ``trainable`` of ``parameters`` numbers learned; the rest is backbone and inversion."""
+
+    adapter: Any
+    history: History
+    training: TrainOptions
+    triplets: int
+    seconds: float
+    trainable: int
+    parameters: int
+
+    @property
+    def share(self) -> float:
+        """The part of all parameters that was trained, in 0..1."""
+        return self.trainable / self.parameters
+
+
+def train_run(
+    backbone: Backbone,
+    inversion: Inversion,
+    triplets: Sequence[Triplet],
+    features: ImageFeatures,
+    build: Callable[[Backbone, Any], Any],
+    options: Any,
+    training: TrainOptions | None = None,
+    progress: Progress | None = None,
+) -> TrainedAdapter:
+    """Train ``build(backbone, options)`` on the triplets; the same seed gives the same weights on the same machine.
+
+    ``build`` is the class of an adapter: a `torch.nn.Module` with a ``name``, a frozen dataclass ``Options``, the
+    attribute ``options``, ``compose`` as in `motacli.contracts.Adapter`, and a call
+    ``adapter(backbone, inversion, features, prompts) -> (composed, gates)`` with features ``(B, d)`` to composed
+    features ``(B, d)`` and gates ``(B, K)`` (all ones ``(B, 1)`` where nothing is mixed).
+
+    Raises `DataError` where the features come from another backbone or lack pictures of the triplets, and what
+    `prepare` and `train_adapter` raise.
+    """
+    progress, training = progress or NullProgress(), training or TrainOptions()
+    if training.steps < 1:
+        raise UsageError(f"{training.steps} steps train nothing", "ask for at least one")
+    started = time.perf_counter()
+    image = image_features(backbone, triplets, features)
+    progress.log(f"computing what stays frozen for {len(triplets)} triplets")
+    data = prepare(backbone, inversion, triplets, image, training.template)
+    on_device = {name: getattr(data, name).to(backbone.device) for name in ("image", "target", "reference", "base")}
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they are
+        torch.manual_seed(training.seed)
+        adapter = build(backbone, options).to(backbone.device)
+        with _bar(progress, training.steps) as on_step:
+            history = train_adapter(adapter, backbone, inversion, replace(data, **on_device), training, on_step)
+    trainable = _count(adapter)
+    return TrainedAdapter(
+        adapter=adapter,
+        history=history,
+        training=training,
+        triplets=len(triplets),
+        seconds=time.perf_counter() - started,
+        trainable=trainable,
+        parameters=trainable + backbone.parameter_count() + _count(inversion),
+    )
+
+
+@dataclass(frozen=True)
+class TrainSummary:
+    """How a training ended; ``trainable_percent`` relates to adapter, inversion network and backbone together."""
+
+    loss: float
+    accuracy: float
+    trainable: int
+    trainable_percent: float
+    triplets: int
+    steps: int
+    seconds: float
+
+
+def write_run(
+    run: RunDir,
+    trained: TrainedAdapter,
+    backbone: Backbone,
+    inversion: Inversion,
+    digests: Mapping[str, str],
+    plugins: Mapping[str, str] | None = None,
+) -> TrainSummary:
+    """Write the adapter, ``metrics.json`` (summary and history) and ``provenance.json`` to a run's folder.
+
+    ``digests`` are those of the files that went in; the weights' are added.
+    """
+    history, training = trained.history, trained.training
+    summary = TrainSummary(
+        loss=history.loss[-1],
+        accuracy=history.accuracy[-1],
+        trainable=trained.trainable,
+        trainable_percent=100 * trained.share,
+        triplets=trained.triplets,
+        steps=training.steps,
+        seconds=trained.seconds,
+    )
+    digest = state_digest(inversion)
+    save_adapter(
+        run.work,
+        trained.adapter,
+        inversion=inversion.name,
+        backbone=backbone,
+        about={"training": asdict(training), "triplets": trained.triplets},
+        inversion_digest=digest,
+    )
+    run.write_json("metrics.json", {**asdict(summary), "history": history})
+    weights = {"backbone": backbone.fingerprint(), "inversion": digest or "", "adapter": file_digest(run.file(WEIGHTS))}
+    device, seed = str(backbone.device), training.seed
+    run.write_json(PROVENANCE, provenance(plugins=plugins, device=device, seed=seed, digests={**digests, **weights}))
+    return summary
+
+
+def image_features(backbone: Backbone, triplets: Sequence[Triplet], features: ImageFeatures) -> Tensor:
+    """The features of the triplets' reference images ``(N, d)``, row by row."""
+    if features.fingerprint != backbone.fingerprint():
+        raise DataError(
+            f"the features come from another backbone ({features.fingerprint}) than {backbone.name!r} "
+            f"({backbone.fingerprint()})",
+            "give the --model they were made with, or make them again with `mota cache`",
+        )
+    images, rows = unique_rows([triplet.image for triplet in triplets])
+    known = set(features.ids)
+    missing = [image for image in images if image not in known]
+    if missing:
+        raise DataError(
+            f"{len(missing)} of the triplets' {len(images)} pictures have no features, the first is {missing[0]!r}",
+            "give the features of the data set that the triplets were written from",
+        )
+    return torch.as_tensor(features.features(images), dtype=torch.float32)[torch.from_numpy(rows)].to(backbone.device)
+
+
+def _count(part: object) -> int:
+    return sum(p.numel() for p in part.parameters()) if isinstance(part, nn.Module) else 0
+
+
+@contextmanager
+def _bar(progress: Progress, steps: int) -> Iterator[Callable[[int, float], None]]:
+    """A callback that moves a bar on by one step."""
+    bar = progress.track(range(steps), "training the adapter")
+    next(bar, None)
+    try:
+        yield lambda step, loss: _advance(bar)
+    finally:
+        close = getattr(bar, "close", None)
+        if close is not None:
+            close()
+
+
+def _advance(bar: Iterator[int]) -> None:
+    next(bar, None)

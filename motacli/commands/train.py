@@ -1,0 +1,112 @@
+"""`mota train`: an adapter for a frozen backbone and inversion network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from motacli.commands import options
+from motacli.commands.assignments import read_assignments, write_assignments
+from motacli.commands.session import chosen_options, session
+from motacli.errors import UsageError
+
+Triplets = Annotated[Path, typer.Option("--triplets", help="Triplets file that `mota gen-triplets` wrote.")]
+Features = Annotated[Path, typer.Option("--features", help="Image features that `mota cache` wrote.")]
+AdapterType = Annotated[str, typer.Option("--adapter-type", help="Adapter, see `mota ls adapters`.")]
+InversionWeights = Annotated[Path | None, typer.Option("--inversion-weights", help="Weights of the inversion.")]
+Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Steps of training.")]
+Lr = Annotated[float | None, typer.Option("--lr", min=0.0, help="Peak learning rate.")]
+Wd = Annotated[float | None, typer.Option("--wd", min=0.0, help="Weight decay.")]
+Rows = Annotated[int | None, typer.Option("--batch-size", min=2, help="Triplets per step.")]
+WarmUp = Annotated[int | None, typer.Option("--warmup", min=0, help="Steps of linear warm-up.")]
+Beta = Annotated[float | None, typer.Option("--beta", help="How sharply the base model's doubt weighs; 0: not at all.")]
+TrainSeed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random.")]
+Shape = Annotated[
+    list[str] | None,
+    typer.Option("--option", metavar="KEY=VALUE", help="The adapter's shape, as experts=4; repeatable."),
+]
+More = Annotated[
+    list[str] | None,
+    typer.Option("--train-option", metavar="KEY=VALUE", help="Another training option, as balance=0.1; repeatable."),
+]
+FLAGS = ("steps", "lr", "wd", "batch_size", "warmup", "beta", "seed")
+"""The training options that have a flag of their own; their defaults are those of `TrainOptions`."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("train")(train)
+
+
+def train(
+    ctx: typer.Context,
+    inversion: options.InversionName,
+    triplets: Triplets,
+    features: Features,
+    out: options.Out,
+    adapter_type: AdapterType = "mota",
+    model: options.Model = "tiny",
+    pretrained: options.Pretrained = None,
+    device: options.Device = "auto",
+    precision: options.PrecisionOption = options.Precision.fp32,
+    preprocess: options.PreprocessOption = options.Preprocess.clip,
+    inversion_weights: InversionWeights = None,
+    steps: Steps = None,
+    lr: Lr = None,
+    wd: Wd = None,
+    batch_size: Rows = None,
+    warmup: WarmUp = None,
+    beta: Beta = None,
+    seed: TrainSeed = None,
+    option: Shape = None,
+    train_option: More = None,
+) -> None:
+    """Train an adapter on triplets and cached image features; backbone and inversion network stay frozen."""
+    from motacli.adapters.run import train_run, write_run
+    from motacli.adapters.training import TrainOptions
+    from motacli.cache import FeatureCache
+    from motacli.config import parse_options
+    from motacli.models import BackboneChoice, load_backbone, load_inversion
+    from motacli.runs import RunDir, file_digest
+    from motacli.triplets.schema import read_triplets
+
+    current = session(ctx)
+    training = parse_options(TrainOptions, _training_values(ctx, train_option or ()), "training options")
+    build: Any = current.host.component("adapters", adapter_type).load()
+    shape = parse_options(build.Options, read_assignments(option or ()), f"options of adapter {adapter_type!r}")
+    with RunDir.create(out) as run:
+        rows = read_triplets(triplets)
+        choice = BackboneChoice(model, pretrained, device, precision.value, preprocess.value)
+        backbone = load_backbone(current.host, choice)
+        phi = load_inversion(current.host, inversion, backbone, inversion_weights)
+        done = train_run(backbone, phi, rows, FeatureCache(features), build, shape, training, current.console)
+        digests = {"triplets": file_digest(triplets), "features": file_digest(features)}
+        summary = write_run(run, done, backbone, phi, digests, current.versions())
+        run.write_config("train", {**chosen_options(ctx), **_settled(training, shape)})
+    if current.console.json:
+        current.console.data({"out": out, **asdict(summary)})
+    else:
+        current.console.table([summary])
+
+
+def _training_values(ctx: typer.Context, more: Sequence[str]) -> dict[str, Any]:
+    values = read_assignments(more)
+    for name in FLAGS:
+        flag = f"--{name.replace('_', '-')}"
+        if name in values:
+            raise UsageError(f"{name!r} is not for --train-option", f"give {flag}")
+        if ctx.params[name] is not None:
+            values[name] = ctx.params[name]
+    return values
+
+
+def _settled(training: Any, shape: Any) -> dict[str, object]:
+    """Every option of training and shape for ``config.json``, so that a change of defaults changes no re-run."""
+    values = asdict(training)
+    flags = {name: values.pop(name) for name in FLAGS}
+    more = {"option": write_assignments(asdict(shape)), "train_option": write_assignments(values)}
+    return {**flags, **more}
