@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ class OpenClipBackbone:
     """An open_clip ``CLIP`` or ``CustomTextCLIP`` with a causal transformer as its text tower.
 
     All parameters are frozen and in eval mode; gradients still flow through the text tower to what is spliced in.
+    ``inversion_weights`` are files of inversion networks for exactly these weights, by the inversion's name.
     """
 
     causal = True
@@ -34,8 +36,10 @@ class OpenClipBackbone:
         name: str,
         device: str = "cpu",
         preprocessing: str = "clip",
+        inversion_weights: Mapping[str, Path] | None = None,
     ) -> None:
         self.name = name
+        self.inversion_weights = dict(inversion_weights or {})
         self.model: Any = model.to(device).eval().requires_grad_(False)
         self.tower: Any = _text_tower(self.model, name)
         self.tokenizer = tokenizer

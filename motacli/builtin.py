@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 COMMANDS = (
     "tiny",
     "gen_triplets",
+    "cache",
+    "train_inversion",
     "train",
+    "eval",
     "ls",
     "plugins",
 )
@@ -31,8 +34,8 @@ def register_backbones(register: Register) -> None:
 @hookimpl
 def register_inversions(register: Register) -> None:
     register("pic2word", "motacli.inversions.pic2word:Pic2Word", summary="one pseudo-word, trained on images alone")
-    register("searle", "motacli.inversions.phi:Searle", summary="one pseudo-word, distilled from optimised ones")
-    register("lincir", "motacli.inversions.phi:LinCIR", summary="one pseudo-word, trained on captions alone")
+    register("searle", "motacli.inversions.searle:Searle", summary="one pseudo-word, distilled from optimised ones")
+    register("lincir", "motacli.inversions.lincir:LinCIR", summary="one pseudo-word, trained on captions alone")
 
 
 @hookimpl

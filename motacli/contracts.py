@@ -9,15 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import numpy as np
     import torch
     from PIL import Image
     from torch import Tensor
 
     from motacli.compose import TokenPrompt
+    from motacli.console import Progress
+    from motacli.inversions.data import PairFeatures
 
 # ---------------------------------------------------------------------------------------------- records
 
@@ -177,11 +181,38 @@ class Backbone(Protocol):
 
 @runtime_checkable
 class Inversion(Protocol):
-    """A network from image features to pseudo-words, ``(B, d) -> (B, n, w)``. In practice a `torch.nn.Module`."""
+    """A network from image features to pseudo-words, ``(B, d) -> (B, n, w)``. In practice a `torch.nn.Module`.
+
+    Its class is built as ``Class(joint_dim=d, text_width=w)``. One that ``mota train-inversion`` can train is a
+    `TrainableInversion` too, and one whose inner width may vary has a classmethod
+    ``sizes(state_dict) -> motacli.inversions.sizes.Sizes``.
+    """
 
     name: str
 
     def __call__(self, features: Tensor) -> Tensor: ...
+
+
+class TrainableInversion(Inversion, Protocol):
+    """An inversion whose class can be trained: it has ``Options``, a frozen dataclass with defaults, and `fit`."""
+
+    Options: ClassVar[type[Any]]
+
+    @classmethod
+    def fit(
+        cls,
+        backbone: Backbone,
+        data: PairFeatures,
+        options: Any,
+        on_step: Callable[[int, float], None] | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[Self, dict[str, Any]]:
+        """A trained network, frozen and in eval mode, and the record of its training.
+
+        ``data`` are image features ``(N, d)`` and captions with their text features ``(N, d)``; ``on_step`` is told the
+        number and the loss of every step. The record is written to ``metrics.json`` as it is and holds at least the
+        final ``loss``, ``recall_at_1`` among the first 1000 rows, ``steps``, ``seconds`` and a ``history`` of losses.
+        """
 
 
 @runtime_checkable

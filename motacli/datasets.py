@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -47,19 +47,31 @@ class Columns:
 def open_source(path: Path, image_column: str | None = None, caption_column: str | None = None) -> Iterable[ImageText]:
     """An image-text data set that can be iterated again and again, and has a length where knowing it is cheap.
 
-    ``path`` is a folder of pictures with a ``.txt`` caption beside each, or a CSV, TSV or JSONL file whose image paths
-    are relative to the file's folder. Rows are read as they are asked for; an image's id is its path as written.
-    Raises `DataError`, here for what is no data set and on iteration for bad rows, naming file and line.
+    ``path`` is a CSV, TSV or JSONL file whose image paths are relative to the file's folder, a folder with such a file
+    named ``captions``, or a folder of pictures with a ``.txt`` caption beside each. Rows are read as they are asked
+    for; an image's id is its path as written. Raises `DataError`, here for what is no data set and on iteration for bad
+    rows, naming file and line.
     """
     path = Path(path)
     if not path.exists():
         raise DataError(f"no such data set: {path}", "give a folder, or a CSV, TSV or JSONL file")
     if path.is_dir():
-        return FolderSource(path)
+        table = _captions_file(path)
+        if table is None:
+            return FolderSource(path)
+        path = table
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"{path}: unknown kind of data set", f"known: a folder, {', '.join(sorted(READERS))}")
     return reader(path, Columns(image_column, caption_column))
+
+
+def _captions_file(folder: Path) -> Path | None:
+    found = [file for suffix in READERS if (file := folder / f"captions{suffix}").is_file()]
+    if len(found) > 1:
+        names = " and ".join(file.name for file in found)
+        raise DataError(f"{folder} holds {names}, and either could be meant", "give the file instead of the folder")
+    return found[0] if found else None
 
 
 class FolderSource:
@@ -100,7 +112,8 @@ class TableSource:
             delimiter = self._delimiter(_text(file.readline, self.path, 1))
             file.seek(0)
             # TSV proper knows no quoting: a caption may start with a quotation mark there.
-            quoting = csv.QUOTE_NONE if self.path.suffix.lower() == ".tsv" else csv.QUOTE_MINIMAL
+            tsv = self.path.suffix.lower() == ".tsv"
+            quoting: Literal[0, 3] = csv.QUOTE_NONE if tsv else csv.QUOTE_MINIMAL
             reader = csv.reader(file, delimiter=delimiter, quoting=quoting, strict=True)
             header = self._next(reader)
             if not header:
@@ -218,13 +231,11 @@ def open_image(ref: ImageRef) -> Image.Image:
     return picture if ref.box is None else pad_to_square(picture)
 
 
-def attribute_box(
-    box: tuple[float, float, float, float], size: tuple[int, int]
-) -> tuple[float, float, float, float]:
+def attribute_box(box: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[float, float, float, float]:
     """GeneCIS's crop ``(left, top, right, bottom)`` for a box ``(x, y, w, h)`` in a picture of ``(width, height)``.
 
-    With d = 0.7: ``left = max(0, x - d w)``, ``right = min(width, left + (1 + d) w)``, likewise top and bottom. It grows
-    to the left and top only, unless clipped there; that is what the benchmark's numbers were made with. Raises
+    With d = 0.7: ``left = max(0, x - d w)``, ``right = min(width, left + (1 + d) w)``, likewise top and bottom. It
+    grows to the left and top only, unless clipped there; that is what the benchmark's numbers were made with. Raises
     `ValueError` where nothing of the box lies in the picture.
     """
     x, y, width, height = box

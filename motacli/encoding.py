@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
@@ -69,7 +69,7 @@ def image_batches(
     sizes: Iterable[int],
     workers: int = 0,
     progress: Progress | None = None,
-) -> Iterator[np.ndarray]:
+) -> Generator[np.ndarray, None, None]:
     """Features ``(size, d)``, one array for each of ``sizes``, which sum up to ``len(refs)``.
 
     Decoding runs on across the batches' borders; it stops when the iterator is closed.

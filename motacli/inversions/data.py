@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from motacli.compose import TokenPrompt, splice
-from motacli.contracts import Backbone, Prompt
+from motacli.contracts import Backbone
 
 PHOTO = "a photo of"
 
@@ -26,10 +26,9 @@ class PairFeatures:
     def __len__(self) -> int:
         return len(self.captions)
 
-
-def tokenized(backbone: Backbone, prompts: Sequence[Prompt]) -> list[TokenPrompt]:
-    """Tokenise prompts once, before training."""
-    return [TokenPrompt(tuple(backbone.tokenize(p.prefix)), tuple(backbone.tokenize(p.suffix))) for p in prompts]
+    def to(self, device: torch.device) -> PairFeatures:
+        """The same on another device."""
+        return PairFeatures(self.image.to(device), self.captions, self.text.to(device))
 
 
 def photo_prompt(backbone: Backbone) -> TokenPrompt:
@@ -44,8 +43,10 @@ def spliced_features(backbone: Backbone, prompts: Sequence[TokenPrompt], pseudo_
 
 
 def two_sided(a: Tensor, b: Tensor, temperature: float) -> Tensor:
-    """SEARLE's contrastive loss between pairs ``a`` and ``b`` ``(B, w)``: negatives come from both sides, and each anchor's
-    denominator holds its positive (Baldrati et al., ICCV 2023, distillation loss)."""
+    """SEARLE's contrastive loss between pairs ``a`` and ``b`` ``(B, w)`` (Baldrati et al., ICCV 2023, distillation).
+
+    Negatives come from both sides, and each anchor's denominator holds its positive.
+    """
     a, b = F.normalize(a, dim=1), F.normalize(b, dim=1)
     both = torch.cat([a, b])
     logits = both @ both.T / temperature
@@ -62,10 +63,9 @@ def cosine_loss(a: Tensor, b: Tensor) -> Tensor:
 
 @torch.no_grad()
 def recall_at_1(backbone: Backbone, phi: nn.Module, image: Tensor, batch_size: int = 256) -> float:
-    """How often "a photo of [phi(v)]" is nearest to its own picture among ``image`` ``(N, d)``: a quick health check."""
+    """How often "a photo of [phi(v)]" is nearest to its own picture in ``image`` ``(N, d)``: a health check, 0..1."""
     prompt = photo_prompt(backbone)
-    texts = [
-        spliced_features(backbone, [prompt] * len(part), phi(part)) for part in image.split(batch_size)
-    ]
+    texts = [spliced_features(backbone, [prompt] * len(part), phi(part)) for part in image.split(batch_size)]
     similarity = F.normalize(torch.cat(texts), dim=1) @ F.normalize(image, dim=1).T
-    return float((similarity.argmax(1) == torch.arange(len(image))).float().mean())
+    nearest = similarity.argmax(1)
+    return float((nearest == torch.arange(len(image), device=nearest.device)).float().mean())

@@ -6,20 +6,68 @@ caption's feature again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from random import Random
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from motacli.compose import TokenPrompt
-from motacli.contracts import Backbone
-from motacli.inversions.data import PHOTO, PairFeatures, spliced_features
+from motacli.compose import TokenPrompt, tokenize_prompt
+from motacli.console import Progress
+from motacli.contracts import Backbone, Prompt
+from motacli.inversions.data import PairFeatures, photo_prompt, spliced_features
+from motacli.inversions.phi import Phi
+from motacli.inversions.training import InversionOptions, fit_network, require
 
-FUNCTION_WORDS = frozenset(
-    "on in at near next to with beside it and of the against front is that there from behind under over by for as into".split()
-)
+
+@dataclass(frozen=True)
+class LinCIROptions(InversionOptions):
+    """LinCIR's training. The authors: 20000 steps of 512 captions, constant lr 1e-4, dropout 0.5, noise 1.0.
+
+    ``noise`` is in units of the features' spread, ``variants`` how many maskings of each caption are drawn beforehand.
+    """
+
+    steps: int = 800
+    lr: float = 2e-3
+    noise: float = 0.6
+    variants: int = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.noise >= 0, f"noise must not be negative: {self.noise}")
+        require(self.variants >= 1, f"{self.variants} variants of a caption are too few")
+
+
+class LinCIR(Phi):
+    """Phi trained on captions alone by self-masking projection."""
+
+    name = "lincir"
+    Options = LinCIROptions
+
+    @classmethod
+    def fit(
+        cls,
+        backbone: Backbone,
+        data: PairFeatures,
+        options: LinCIROptions,
+        on_step: Callable[[int, float], None] | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[Self, dict[str, Any]]:
+        """Train on the captions alone. See `motacli.contracts.TrainableInversion`."""
+
+        def objective(data: PairFeatures) -> LinCIRObjective:
+            return LinCIRObjective(backbone, data, options.noise, options.variants, options.seed)
+
+        return fit_network(cls, backbone, data, options, objective, on_step, progress)
+
+
+_FUNCTION_WORDS = """
+on in at near next to with beside it and of the against front is that there from behind under over by for as into
+"""
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 
 
 def keyword_runs(caption: str) -> list[tuple[int, int]]:
@@ -49,20 +97,21 @@ def masked_prompt(backbone: Backbone, caption: str, rng: Random) -> TokenPrompt:
     words = caption.split()
     runs = keyword_runs(caption)
     if not runs:
-        return TokenPrompt(tuple(backbone.tokenize(PHOTO)), ())
+        return photo_prompt(backbone)
     start, end = runs[0][0], runs[rng.randrange(len(runs))][1]
-    before, after = " ".join(words[:start]), " ".join(words[end:])
-    return TokenPrompt(tuple(backbone.tokenize(before)), tuple(backbone.tokenize(after)))
+    return tokenize_prompt(backbone, Prompt(" ".join(words[:start]), " ".join(words[end:])))
 
 
 class LinCIRObjective:
     """Mean squared error between T(masked caption with phi(T(caption) + noise)) and T(caption), as in the paper.
 
-    Noise is ``u * eps`` with one ``u ~ U(0, 1)`` per caption and ``eps ~ N(0, I)``, in units of the features' spread so that
-    it means the same on every backbone [ours; the authors use 1.0 for ViT-L/14].
+    Noise is ``u * eps`` with one ``u ~ U(0, 1)`` per caption and ``eps ~ N(0, I)``, in units of the features' spread so
+    that it means the same on every backbone [ours; the authors use 1.0 for ViT-L/14].
     """
 
-    def __init__(self, backbone: Backbone, data: PairFeatures, noise: float = 1.0, variants: int = 2, seed: int = 0) -> None:
+    def __init__(
+        self, backbone: Backbone, data: PairFeatures, noise: float = 1.0, variants: int = 2, seed: int = 0
+    ) -> None:
         self.backbone = backbone
         self.text = data.text
         self.noise = noise * data.text.std(0).mean()
@@ -74,8 +123,8 @@ class LinCIRObjective:
     def __call__(self, phi: nn.Module, rows: Tensor, noise: torch.Generator) -> Tensor:
         """Rows ``(B,)`` of the captions to a loss."""
         text = self.text[rows]
-        strength = torch.rand(len(rows), 1, generator=noise)
-        noisy = text + self.noise * strength * torch.randn(text.shape, generator=noise)
+        drawn = torch.rand(len(rows), 1, generator=noise) * torch.randn(text.shape, generator=noise)
+        noisy = text + self.noise * drawn.to(text.device)
         pick = torch.randint(len(self.prompts[0]), (1,), generator=noise).item()
         prompts = [self.prompts[row][int(pick)] for row in rows.tolist()]
         return F.mse_loss(spliced_features(self.backbone, prompts, phi(noisy)), text)

@@ -1,8 +1,12 @@
-"""The network that SEARLE (Baldrati et al., ICCV 2023) and LinCIR (Gu et al., CVPR 2024) share; they train it differently."""
+"""The network that SEARLE (Baldrati et al., ICCV 2023) and LinCIR (Gu et al., CVPR 2024) share."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
+
+from motacli.inversions.sizes import Sizes
 
 
 class Phi(nn.Module):
@@ -23,19 +27,12 @@ class Phi(nn.Module):
             nn.Linear(hidden, text_width),
         )
 
+    @classmethod
+    def sizes(cls, state: Mapping[str, Tensor]) -> Sizes:
+        """The sizes of the network that a state dict belongs to; `DataError` where it is no network of this kind."""
+        return Sizes.of(state, first="layers.0.weight", last="layers.6.weight")
+
     def forward(self, features: Tensor) -> Tensor:
         """Image features ``(B, d)``, not normalised, to pseudo-words ``(B, 1, w)``."""
         out: Tensor = self.layers(features)
         return out[:, None]
-
-
-class Searle(Phi):
-    """Phi trained by distilling optimised pseudo-words (`motacli.inversions.searle`)."""
-
-    name = "searle"
-
-
-class LinCIR(Phi):
-    """Phi trained on captions alone by self-masking projection (`motacli.inversions.lincir`)."""
-
-    name = "lincir"

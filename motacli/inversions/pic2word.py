@@ -2,32 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from motacli.console import Progress
 from motacli.contracts import Backbone
 from motacli.inversions.data import PairFeatures, photo_prompt, spliced_features
+from motacli.inversions.sizes import Sizes
+from motacli.inversions.training import InversionOptions, fit_network
+
+
+@dataclass(frozen=True)
+class Pic2WordOptions(InversionOptions):
+    """Pic2Word's training. The authors: 30 epochs of 3 million pictures, lr 1e-4, wd 0.1, 10000 steps of warm-up."""
+
+    steps: int = 500
+    lr: float = 2e-3
 
 
 class Pic2Word(nn.Module):
-    """``d -> 512 -> 512 -> w``; each hidden block is linear, dropout, ReLU in that order. Keys as in the authors' files."""
+    """``d -> 512 -> 512 -> w``; hidden blocks are linear, dropout, ReLU. Keys as in the authors' files."""
 
     name = "pic2word"
+    Options = Pic2WordOptions
 
     def __init__(self, *, joint_dim: int, text_width: int, hidden: int = 512, dropout: float = 0.1) -> None:
         super().__init__()
-        widths = [joint_dim, hidden, hidden]
         self.layers = nn.ModuleList(
-            nn.Sequential(nn.Linear(a, b), nn.Dropout(dropout), nn.ReLU())
-            for a, b in zip(widths, widths[1:], strict=False)
+            nn.Sequential(nn.Linear(width, hidden), nn.Dropout(dropout), nn.ReLU()) for width in (joint_dim, hidden)
         )
         self.fc_out = nn.Linear(hidden, text_width)
+
+    @classmethod
+    def sizes(cls, state: Mapping[str, Tensor]) -> Sizes:
+        """The sizes of the network that a state dict belongs to; `DataError` where it is no network of this kind."""
+        return Sizes.of(state, first="layers.0.0.weight", last="fc_out.weight")
+
+    @classmethod
+    def fit(
+        cls,
+        backbone: Backbone,
+        data: PairFeatures,
+        options: Pic2WordOptions,
+        on_step: Callable[[int, float], None] | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[Self, dict[str, Any]]:
+        """Train on the pictures alone. See `motacli.contracts.TrainableInversion`."""
+        return fit_network(
+            cls, backbone, data, options, lambda data: Pic2WordObjective(backbone, data), on_step, progress
+        )
 
     def forward(self, features: Tensor) -> Tensor:
         """Image features ``(B, d)``, not normalised, to pseudo-words ``(B, 1, w)``."""
         for layer in self.layers:
-            features = layer(features)  # (B, 512)
+            features = layer(features)  # (B, hidden)
         out: Tensor = self.fc_out(features)
         return out[:, None]
 
@@ -45,5 +78,5 @@ class Pic2WordObjective:
         image = self.image[rows]
         text = spliced_features(self.backbone, [self.prompt] * len(rows), phi(image))
         logits = self.backbone.logit_scale * F.normalize(image, dim=1) @ F.normalize(text, dim=1).T
-        target = torch.arange(len(rows))
+        target = torch.arange(len(rows), device=logits.device)
         return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2

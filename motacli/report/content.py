@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from motacli.contracts import ImageRef
 
@@ -29,18 +30,24 @@ class BaselineRow:
 
 @dataclass(frozen=True, slots=True)
 class InversionRow:
-    """An inversion network alone and with the adapter; one score per column each."""
+    """An inversion network alone and with the adapter; one score per column each.
+
+    ``base_fused`` and ``adapted_fused`` are the same two with late fusion on top. An empty row is left out.
+    """
 
     name: str
     base: Sequence[Score | None]
     adapted: Sequence[Score | None]
+    base_fused: Sequence[Score | None] = ()
+    adapted_fused: Sequence[Score | None] = ()
 
     def gains(self) -> list[float | None]:
-        """Points won by the adapter in each column."""
-        return [after.mean - before.mean if before and after else None for before, after in self._pairs()]
+        """Points won by the adapter in each column, None where one of the two is unknown."""
+        return _gains(self.base, self.adapted)
 
-    def _pairs(self) -> list[tuple[Score | None, Score | None]]:
-        return list(zip(self.base, self.adapted, strict=True))
+    def fused_gains(self) -> list[float | None]:
+        """Points won by the adapter in each column where both are fused."""
+        return _gains(self.base_fused, self.adapted_fused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +63,14 @@ class ReportTable:
         """Points won by the adapter in each column, averaged over the inversion networks."""
         columns = zip(*(row.gains() for row in self.inversions), strict=True)
         known = [[gain for gain in column if gain is not None] for column in columns]
-        return [sum(gains) / len(gains) if gains else None for gains in known]
+        return [fmean(gains) if gains else None for gains in known] or [None] * len(self.columns)
+
+    def rows(self) -> list[Sequence[Score | None]]:
+        """The scores of every row, from top to bottom."""
+        rows = [row.scores for row in self.baselines]
+        for row in self.inversions:
+            rows += filter(None, (row.base, row.base_fused, row.adapted, row.adapted_fused))
+        return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +104,6 @@ class SampleQuery:
         """Where the first target stands with the adapter."""
         return first_target(self.after)
 
-    def target(self) -> ImageRef | None:
-        """The picture asked for, if a ranking holds it."""
-        return next((hit.image for hit in (*self.after, *self.before) if hit.is_target), None)
-
 
 @dataclass(frozen=True, slots=True)
 class Routing:
@@ -117,6 +127,12 @@ class Report:
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     inversion: str = "Inversion"
     adapter: str = "MoTa-Adapter"
+
+
+def _gains(before: Sequence[Score | None], after: Sequence[Score | None]) -> list[float | None]:
+    if not before or not after:
+        return [None] * len(before or after)
+    return [new.mean - old.mean if old and new else None for old, new in zip(before, after, strict=True)]
 
 
 def first_target(hits: Sequence[Hit]) -> int | None:

@@ -12,7 +12,7 @@ from motacli import __version__
 from motacli.report.content import Report
 from motacli.report.routing import routing_section
 from motacli.report.samples import hero_equation, sample_section
-from motacli.report.scores import gain_tiles, score_table
+from motacli.report.scores import gain_tiles, score_section
 from motacli.runs import new_file
 
 
@@ -20,7 +20,8 @@ def write_report(path: Path, report: Report) -> Path:
     """Write the page to ``path``, which must not exist yet."""
     page = render_report(report)
     with new_file(path) as work:
-        work.write_text(page, encoding="utf-8")
+        # A caption read from JSON may hold half a surrogate pair, which UTF-8 cannot write.
+        work.write_bytes(page.encode("utf-8", errors="xmlcharrefreplace"))
     return path
 
 
@@ -30,9 +31,9 @@ def render_report(report: Report) -> str:
         style=_asset("page.css"),
         title=escape(report.title),
         summary=escape(report.summary),
-        equation=hero_equation(report.samples),
+        equation=hero_equation(report),
         tiles=gain_tiles(report.table),
-        table=score_table(report.table, report.adapter),
+        scores=score_section(report.table, report.adapter),
         samples=sample_section(report),
         routing=routing_section(report.routing),
         making=_making(report.commands, report.facts),
@@ -44,13 +45,16 @@ def _making(commands: Sequence[str], facts: Mapping[str, Mapping[str, str]]) -> 
     """The commands to repeat it all, and what they ran on."""
     if not commands and not facts:
         return ""
-    lines = "".join(f"<li><code>{escape(command)}</code></li>" for command in commands)
+    lines = "".join(f"<li><code>{_unbroken(command)}</code></li>" for command in commands)
     listing = f'<ol class="commands">{lines}</ol>' if commands else ""
     tables = "".join(_facts(title, values) for title, values in facts.items())
-    return (
-        '<section aria-labelledby="making"><h2 id="making">How it was made</h2>'
-        f'{listing}<div class="facts">{tables}</div></section>'
-    )
+    grid = f'<div class="facts">{tables}</div>' if tables else ""
+    return f'<section aria-labelledby="making"><h2 id="making">How it was made</h2>{listing}{grid}</section>'
+
+
+def _unbroken(command: str) -> str:
+    """The words of a command, each in its own box: browsers would break lines behind the hyphens of ``--option``."""
+    return " ".join(f"<span>{escape(word)}</span>" for word in command.split(" "))
 
 
 def _facts(title: str, values: Mapping[str, str]) -> str:

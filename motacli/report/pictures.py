@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-from functools import lru_cache
+from base64 import b64encode
 from html import escape
 from io import BytesIO
 
@@ -16,23 +15,16 @@ SMALL = 96
 
 
 def picture(image: ImageRef, alt: str) -> str:
-    """An ``<img>`` with the picture inside it."""
-    uri, width, height, small = _data_uri(image)
-    look = ' class="pixels"' if small else ""
-    return f'<img src="{uri}" alt="{escape(alt)}" width="{width}" height="{height}"{look} decoding="async">'
-
-
-@lru_cache(maxsize=2048)
-def _data_uri(image: ImageRef) -> tuple[str, int, int, bool]:
-    """The picture as a URI, its width and height, and whether it is small."""
+    """An ``<img>`` with the picture inside it. Raises `motacli.errors.DataError` where it cannot be read."""
     pixels = open_image(image)
     pixels.thumbnail((LARGEST, LARGEST))
-    small = max(pixels.size) <= SMALL
+    width, height = pixels.size
+    small = max(width, height) <= SMALL
     buffer = BytesIO()
     if small:
         pixels.save(buffer, "PNG", optimize=True)
     else:
         pixels.save(buffer, "JPEG", quality=82, optimize=True)
-    kind = "png" if small else "jpeg"
-    uri = f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
-    return uri, *pixels.size, small
+    uri = f"data:image/{'png' if small else 'jpeg'};base64,{b64encode(buffer.getvalue()).decode('ascii')}"
+    look = ' class="pixels"' if small else ""
+    return f'<img src="{uri}" alt="{escape(alt)}" width="{width}" height="{height}"{look} decoding="async">'

@@ -6,7 +6,7 @@ from html import escape
 
 from motacli.report.content import Routing
 
-STRONG_FROM = 0.7
+STRONG_FROM = 0.71
 """Tint from which the other text colour has the better contrast, in the light and in the dark scheme."""
 
 

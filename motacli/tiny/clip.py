@@ -20,6 +20,7 @@ MEAN = (0.5, 0.5, 0.5)
 STD = (0.29, 0.29, 0.29)
 IMAGE_SIZE = 64
 CONTEXT_LENGTH = 64
+INVERSIONS = ("pic2word", "searle", "lincir")
 
 
 @cache
@@ -51,5 +52,17 @@ def load_tiny(
     net.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in state.items()})
     transform = image_transform(IMAGE_SIZE, is_train=False, mean=MEAN, std=STD)
     return OpenClipBackbone(
-        net, transform, build_tokenizer(), name="tiny", device=device, preprocessing=preprocessing
+        net,
+        transform,
+        build_tokenizer(),
+        name="tiny",
+        device=device,
+        preprocessing=preprocessing,
+        inversion_weights={} if pretrained else shipped_inversions(),
     )
+
+
+def shipped_inversions() -> dict[str, Path]:
+    """The inversion networks that come with the shipped weights, by name."""
+    files = {name: WEIGHTS / f"{name}.safetensors" for name in INVERSIONS}
+    return {name: path for name, path in files.items() if path.is_file()}

@@ -1,0 +1,116 @@
+"""From the words of the command line to models: a frozen backbone, and an inversion network with its weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from motacli.contracts import Backbone, Inversion
+from motacli.errors import DataError, UnknownNameError, UsageError
+from motacli.inversions.files import WEIGHTS, read_inversion, read_record
+from motacli.plugins import PluginHost
+from motacli.runs import partial_path
+
+_DEFAULT = "open_clip"
+_OPEN_CLIP_SCHEMES = ("hf-hub", "local-dir")
+
+
+@dataclass(frozen=True)
+class BackboneChoice:
+    """What ``--model --pretrained --device --precision --preprocess`` say."""
+
+    model: str = "tiny"
+    pretrained: str | None = None
+    device: str = "auto"
+    precision: str = "fp32"
+    preprocess: str = "clip"
+
+
+def load_backbone(host: PluginHost, choice: BackboneChoice) -> Backbone:
+    """The chosen backbone on its device.
+
+    ``model`` is the name of a registered backbone, ``PLUGIN:MODEL`` for a model of one of those, or else a model's name
+    in open_clip. Raises `UsageError` for devices that are not there and `UnknownNameError` for unknown names.
+    """
+    name, model = _component_and_model(host, choice.model)
+    device = resolve_device(choice.device)
+    load: Callable[..., Any] = host.component("backbones", name).load()
+    return cast(
+        Backbone,
+        load(model, choice.pretrained, device=device, precision=choice.precision, preprocessing=choice.preprocess),
+    )
+
+
+def resolve_device(device: str) -> str:
+    """The device to compute on: ``auto`` is the GPU where there is one; `UsageError` for one that does not work."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError) as error:
+        reason = " ".join(str(error).split()).split(". ")[0] or type(error).__name__
+        raise UsageError(f"device {device!r} cannot be used: {reason}", "try --device auto or cpu") from error
+    return device
+
+
+def load_inversion(host: PluginHost, name: str, backbone: Backbone, weights: Path | None = None) -> Inversion:
+    """An inversion network for ``backbone``, frozen and in eval mode on its device.
+
+    ``name`` is a registered inversion, whose weights are in the file ``weights`` or else come with the backbone, or the
+    folder of a finished ``mota train-inversion``. Raises `UnknownNameError` for an unknown name, `UsageError` where
+    there are no weights, and what `motacli.inversions.files.read_inversion` raises.
+    """
+    if not _is_registered(host, name) and (Path(name).is_dir() or os.sep in name):
+        if weights is not None:
+            raise UsageError(f"{name} has weights of its own", "leave --inversion-weights out, or name an inversion")
+        name, weights = _trained_run(Path(name))
+    factory: Callable[..., Any] = host.component("inversions", name).load()
+    path = weights or _shipped(name, backbone)
+    return cast(Inversion, read_inversion(path, factory, backbone))
+
+
+def _component_and_model(host: PluginHost, model: str) -> tuple[str, str]:
+    """Which component loads a model, and what to ask it for."""
+    registered = {component.name for component in host.components("backbones")}
+    if model in registered:
+        return model, model
+    plugin, colon, rest = model.partition(":")
+    if not colon or plugin in _OPEN_CLIP_SCHEMES:
+        return _DEFAULT, model
+    if plugin not in registered:
+        raise UnknownNameError("backbone", plugin, registered)
+    return plugin, rest
+
+
+def _is_registered(host: PluginHost, name: str) -> bool:
+    return any(component.name == name for component in host.components("inversions"))
+
+
+def _trained_run(folder: Path) -> tuple[str, Path]:
+    """The inversion that a run's folder holds, and its weights."""
+    path = folder / WEIGHTS
+    record = read_record(path) if path.is_file() else None
+    if record is None:
+        missing = f"there is no {path.name if not path.is_file() else path.with_suffix('.json').name} in it"
+        if partial_path(folder).is_dir():
+            missing = f"{partial_path(folder).name} is an unfinished one"
+        raise DataError(
+            f"{folder} is not the folder of a trained inversion: {missing}", "train one: `mota train-inversion`"
+        )
+    return record.name, path
+
+
+def _shipped(name: str, backbone: Backbone) -> Path:
+    """The weights that come with the backbone, an optional attribute ``inversion_weights`` of it."""
+    shipped: Mapping[str, Path] = getattr(backbone, "inversion_weights", {})
+    if name not in shipped:
+        raise UsageError(
+            f"there are no weights of inversion {name!r} for backbone {backbone.name!r}",
+            f"give --inversion-weights, or train some with `mota train-inversion {name}`",
+        )
+    return shipped[name]
