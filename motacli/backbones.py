@@ -56,7 +56,7 @@ class OpenClipBackbone:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.tower.token_embedding.weight.device  # type: ignore[no-any-return]
+        return self.tower.token_embedding.weight.device
 
     @property
     def logit_scale(self) -> float:
@@ -74,7 +74,7 @@ class OpenClipBackbone:
         return int(self.tokenizer.eot_token_id)
 
     def preprocess(self, image: Image.Image) -> Tensor:
-        """A picture to a normalised float tensor ``(3, H, W)``; the numbers come from the weights' own configuration."""
+        """A picture to a normalised float tensor ``(3, H, W)``; the numbers come from the weights' configuration."""
         return self._transform(self._before(image))
 
     @torch.no_grad()
@@ -116,7 +116,7 @@ class OpenClipBackbone:
     def fingerprint(self) -> str:
         """SHA-256 (first 16 digits) of every weight and of how pictures are prepared."""
         if self._fingerprint is None:
-            digest = hashlib.sha256(f"{self._transform!r}|{self.preprocessing}".encode())
+            digest = hashlib.sha256(f"{describe_transform(self._transform)}|{self.preprocessing}".encode())
             for key, value in sorted(self.model.state_dict().items()):
                 digest.update(key.encode())
                 digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
@@ -124,8 +124,20 @@ class OpenClipBackbone:
         return self._fingerprint
 
 
+def describe_transform(transform: Any) -> str:
+    """What a torchvision transform does to a picture, in words that stay the same across torchvision's versions."""
+    steps = getattr(transform, "transforms", [transform])
+    return " ".join(_describe_step(step) for step in steps)
+
+
+def _describe_step(step: Any) -> str:
+    known = {name: getattr(step, name) for name in ("size", "interpolation", "mean", "std") if hasattr(step, name)}
+    values = (f"{name}={getattr(value, 'value', value)}" for name, value in known.items())
+    return f"{getattr(step, '__name__', type(step).__name__)}({', '.join(values)})"
+
+
 def _text_tower(model: Any, name: str) -> Any:
-    tower = model if hasattr(model, "token_embedding") else getattr(model, "text", None)
+    tower: Any = model if hasattr(model, "token_embedding") else getattr(model, "text", None)
     causal = tower is not None and getattr(tower, "attn_mask", None) is not None
     if not causal or not hasattr(tower, "transformer") or not hasattr(tower.transformer, "resblocks"):
         raise UsageError(
@@ -149,7 +161,8 @@ def load_open_clip(
     """Any open_clip model by the names open_clip uses: architecture and tag, ``hf-hub:`` id, or a local weights file.
 
     Raises `UsageError` for unknown names, for QuickGELU weights in a GELU architecture (open_clip only warns, and every
-    feature is wrong), and for text towers that cannot take pseudo-words; `MotaError` where weights cannot be fetched or read.
+    feature is wrong), and for text towers that cannot take pseudo-words; `MotaError` where weights cannot be fetched or
+    read.
     """
     import open_clip
 

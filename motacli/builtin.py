@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from motacli.contracts import Register
 
 COMMANDS = (
+    "demo",
     "tiny",
     "gen_triplets",
     "cache",

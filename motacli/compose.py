@@ -37,7 +37,7 @@ class Spliced:
 def splice(
     backbone: Backbone, prompts: Sequence[TokenPrompt], pseudo_words: Tensor, task_prompts: Tensor | None = None
 ) -> Spliced:
-    """Put pseudo-words ``(B, n, w)``, and task prompts ``(B, M, w)`` behind the start token, among the token embeddings.
+    """Put pseudo-words ``(B, n, w)``, and task prompts ``(B, M, w)`` behind the start token, among token embeddings.
 
     A suffix that would overrun the context loses its end.
     """
@@ -59,9 +59,7 @@ def splice(
     return Spliced(embeddings, batch.ends)
 
 
-def compose_base(
-    backbone: Backbone, inversion: Inversion, features: Tensor, prompts: Sequence[TokenPrompt]
-) -> Tensor:
+def compose_base(backbone: Backbone, inversion: Inversion, features: Tensor, prompts: Sequence[TokenPrompt]) -> Tensor:
     """The inversion network alone: features ``(B, d)`` to composed features ``(B, d)``, not normalised."""
     spliced = splice(backbone, prompts, inversion(features.to(backbone.device)))
     return backbone.encode_embeddings(spliced.embeddings, spliced.ends)
@@ -78,8 +76,8 @@ def compose_queries(
 ) -> Tensor:
     """Reference features ``(Q, d)`` with one or more prompts each to unit vectors ``(Q, d)``, float32 on the CPU.
 
-    Several prompts of a query (FashionIQ's two orders) are encoded, normalised, averaged and normalised again. Batches are
-    sorted by length; the result is in the order of the queries.
+    Several prompts of a query (FashionIQ's two orders) are encoded, normalised, averaged and normalised again. Batches
+    are sorted by length; the result is in the order of the queries.
     """
     flat = [(query, tokenize_prompt(backbone, prompt)) for query, group in enumerate(prompts) for prompt in group]
     order = sorted(range(len(flat)), key=lambda i: len(flat[i][1].prefix) + len(flat[i][1].suffix))

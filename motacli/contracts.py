@@ -51,10 +51,10 @@ class ImageText:
 class Query:
     """One composed query of a benchmark.
 
-    ``captions`` are the relative captions exactly as annotated (two in FashionIQ, one elsewhere). ``targets`` holds every
-    ground truth, the annotated target first; it is empty where a benchmark keeps its targets secret. ``candidates`` is the
-    query's own gallery (GeneCIS), ``subset`` the group that R_subset@K ranks (CIRR, without the reference), ``tags`` the
-    labels that metrics or analyses break down by (CIRCO's semantic aspects).
+    ``captions`` are the relative captions exactly as annotated (two in FashionIQ, one elsewhere). ``targets`` holds
+    every ground truth, the annotated target first; it is empty where a benchmark keeps its targets secret.
+    ``candidates`` is the query's own gallery (GeneCIS), ``subset`` the group that R_subset@K ranks (CIRR, without the
+    reference), ``tags`` the labels that metrics or analyses break down by (CIRCO's semantic aspects).
     """
 
     id: str
@@ -70,8 +70,8 @@ class Query:
 class EvalUnit:
     """A set of queries that share a gallery and are scored together, such as ``fashioniq_dress``.
 
-    ``gallery`` lists the image ids in the benchmark's own order, which breaks ties. ``images`` locates every picture the
-    unit touches, references included. ``metrics`` names what is computed, for example ``("R@10", "R@50")``.
+    ``gallery`` lists the image ids in the benchmark's own order, which breaks ties. ``images`` locates every picture
+    the unit touches, references included. ``metrics`` names what is computed, for example ``("R@10", "R@50")``.
     ``exclude_reference`` drops the reference from its own query's ranking (CIRR).
     """
 
@@ -89,8 +89,8 @@ class EvalUnit:
 class Prompt:
     """A query text around the slot of the pseudo-words: ``prefix [slot] suffix``.
 
-    The two halves are tokenised apart and the slot is spliced in by position, so a caption that happens to contain ``$``
-    or ``*`` stays literal text.
+    The two halves are tokenised apart and the slot is spliced in by position, so a caption that happens to contain
+    ``$`` or ``*`` stays literal text.
     """
 
     prefix: str
@@ -166,7 +166,8 @@ class Backbone(Protocol):
         """Token embeddings ``(B, L, w)`` to projected text features ``(B, d)``, not normalised.
 
         ``ends`` ``(B,)`` is the position of each row's end token, where the feature is read. ``deep_prompts``
-        ``(B, J - 1, M, w)`` overwrites positions ``1..M`` at the input of layers ``2..J`` (method section 3, our choice).
+        ``(B, J - 1, M, w)`` overwrites positions ``1..M`` at the input of layers ``2..J`` (method section 3, our
+        choice).
         """
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:

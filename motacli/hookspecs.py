@@ -1,8 +1,8 @@
 """Every hook a plugin may implement, on one screen.
 
 A hook receives ``register``, bound to the plugin that is being asked: call it once per component, as often as you like.
-``register(name, target, summary="...")``: ``name`` is what users type; ``target`` is a callable, or ``"module:attribute"``
-that is imported only when the component is used; ``summary`` is one line for ``mota ls``.
+``register(name, target, summary="...")``: ``name`` is what users type; ``target`` is a callable, or
+``"module:attribute"`` that is imported only when the component is used; ``summary`` is one line for ``mota ls``.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 def register_backbones(register: Register) -> None:
     """Targets: ``(model: str, pretrained: str | None, *, device: str, precision: str) -> Backbone``.
 
-    A backbone named ``tiny`` answers ``--model tiny``; one named ``open_clip`` is the default for every other model name,
-    and ``--model NAME:REST`` asks backbone ``NAME`` for model ``REST``.
+    A backbone named ``tiny`` answers ``--model tiny``; one named ``open_clip`` is the default for every other model
+    name, and ``--model NAME:REST`` asks backbone ``NAME`` for model ``REST``.
     """
 
 

@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 _PACKAGES = ("torch", "open_clip_torch", "numpy", "h5py", "safetensors")
@@ -35,7 +35,7 @@ def provenance(
 
     return {
         "command": redacted(sys.argv if command is None else command),
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"mota": __version__, "python": platform.python_version(), **_versions()},
         "plugins": dict(plugins or {}),
         "commit": _commit(Path(__file__).resolve().parents[1]),

@@ -1,7 +1,8 @@
 """The text tower's forward pass from token embeddings: what lets pseudo-words and prompts into a frozen CLIP.
 
-Depends only on the attributes that open_clip keeps stable: ``token_embedding``, ``positional_embedding``, ``transformer``
-(its ``resblocks``), ``ln_final``, ``text_projection`` and ``attn_mask``, on ``CLIP`` itself or below ``CustomTextCLIP.text``.
+Depends only on the attributes that open_clip keeps stable: ``token_embedding``, ``positional_embedding``,
+``transformer`` (its ``resblocks``), ``ln_final``, ``text_projection`` and ``attn_mask``, on ``CLIP`` itself or below
+``CustomTextCLIP.text``.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from torch import Tensor
 def text_features(tower: Any, embeddings: Tensor, ends: Tensor, deep_prompts: Tensor | None = None) -> Tensor:
     """Token embeddings ``(B, L, w)`` to projected features ``(B, d)``, read at positions ``ends`` ``(B,)``.
 
-    ``deep_prompts`` ``(B, J - 1, M, w)`` replaces the hidden states at positions ``1..M`` before layers ``2..J``. ``L`` may be
-    shorter than the context: with a causal mask nothing behind the end token can reach it.
+    ``deep_prompts`` ``(B, J - 1, M, w)`` replaces the hidden states at positions ``1..M`` before layers ``2..J``. ``L``
+    may be shorter than the context: with a causal mask nothing behind the end token can reach it.
     """
     length = embeddings.shape[1]
     hidden = embeddings + tower.positional_embedding[:length].to(embeddings.dtype)
@@ -37,7 +38,7 @@ def text_features(tower: Any, embeddings: Tensor, ends: Tensor, deep_prompts: Te
 
 @dataclass(frozen=True)
 class TokenBatch:
-    """Token ids ``(B, L)`` padded behind the end token to the longest row, and the position of each row's end ``(B,)``."""
+    """Token ids ``(B, L)`` padded behind the end token to the longest row, and each row's end position ``(B,)``."""
 
     ids: Tensor
     ends: Tensor

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from places import REPOSITORY
 
 from motacli.plugins import PluginHost, load_plugins
-
-REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")

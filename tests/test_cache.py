@@ -16,10 +16,10 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from conftest import REPOSITORY
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from places import REPOSITORY
 from torch import Tensor
 
 from motacli.cache import FeatureCache, build_cache

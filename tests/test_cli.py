@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import pytest
 import typer
-from conftest import REPOSITORY
+from places import REPOSITORY
 
 from motacli import MotaError, UsageError, __version__, hookimpl, load_plugins
 from motacli.cli import build_app, main

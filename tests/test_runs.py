@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import REPOSITORY
+from places import REPOSITORY
 
 from motacli import MotaError, __version__
 from motacli.config import read_config

@@ -1,4 +1,4 @@
-"""Modality distribution modulation (MoTa-Adapter, image side): a learnable scale and shift on what enters the inversion."""
+"""Modality distribution modulation (MoTa-Adapter, image side): a learnable scale and shift before the inversion."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class MDM(nn.Module):
     """``v' = gamma * v + beta`` on image features ``(B, d)``, the identity before training.
 
     [paper] a learnable scale and shift before the inversion network that also draws on the image's own information.
-    [ours] ``static`` learns two vectors; ``conditional`` adds to them what a bottleneck MLP reads off ``v`` itself; its last
-    layer starts at zero. The shift is measured in ``unit``, the root mean square of the training features' entries, so
-    that one learning rate suits every backbone.
+    [ours] ``static`` learns two vectors; ``conditional`` adds to them what a bottleneck MLP reads off ``v`` itself; its
+    last layer starts at zero. The shift is measured in ``unit``, the root mean square of the training features'
+    entries, so that one learning rate suits every backbone.
     """
 
     unit: Tensor
@@ -31,9 +31,10 @@ class MDM(nn.Module):
             self.gamma = nn.Parameter(torch.zeros(dim))
             self.beta = nn.Parameter(torch.zeros(dim))
         if form == "conditional":
-            self.read = nn.Sequential(nn.Linear(dim, bottleneck), nn.GELU(), nn.Linear(bottleneck, 2 * dim))
-            nn.init.zeros_(self.read[2].weight)
-            nn.init.zeros_(self.read[2].bias)
+            first, last = nn.Linear(dim, bottleneck), nn.Linear(bottleneck, 2 * dim)
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+            self.read = nn.Sequential(first, nn.GELU(), last)
 
     def calibrate(self, features: Tensor) -> None:
         """Set ``unit`` from training features ``(N, d)``."""

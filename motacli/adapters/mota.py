@@ -29,7 +29,10 @@ class MotaOptions:
 
 
 class MotaAdapter(nn.Module):
-    """``q = E_T(prompts(e, T_c), "a photo of" e "that" T_c)`` with ``e = phi(MDM(v))``; only MDM, prompts and router learn."""
+    """``q = E_T(prompts(e, T_c), "a photo of" e "that" T_c)`` with ``e = phi(MDM(v))``.
+
+    Only MDM, prompts and router learn.
+    """
 
     name = "mota"
     Options = MotaOptions
@@ -77,7 +80,7 @@ class MotaAdapter(nn.Module):
     ) -> Tensor:
         """Composed features ``(B, d)``, not normalised."""
         composed, _ = self(backbone, inversion, features, prompts)
-        return composed  # type: ignore[no-any-return]
+        return composed
 
     def trainable_parameters(self) -> int:
         """How many numbers the adapter learns."""

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 
 def candidate_entropy(queries: Tensor, targets: Tensor, scale: float) -> Tensor:
-    """Entropy of the base model's softmax over ``N`` candidates, divided by ``log N``: ``(B, d) x (N, d) -> (B,)`` in [0, 1].
+    """Entropy of the base model's softmax over ``N`` candidates over ``log N``: ``(B, d) x (N, d) -> (B,)`` in 0..1.
 
     ``queries`` are unit composed features without adapter, ``targets`` unit text features of target captions.
     """
@@ -35,8 +35,8 @@ def weighted_info_nce(
 ) -> Tensor:
     """``w_i``-weighted InfoNCE from composed queries ``(B, d)`` to target captions ``(B, d)``.
 
-    ``negatives`` ``(M, d)`` are candidates that are nobody's target (the batch's reference captions: hard negatives that
-    say what *not* to change into [ours]). ``symmetric`` adds the direction from targets to queries [ours].
+    ``negatives`` ``(M, d)`` are candidates that are nobody's target (the batch's reference captions: hard negatives
+    that say what *not* to change into [ours]). ``symmetric`` adds the direction from targets to queries [ours].
     """
     queries, targets = F.normalize(queries, dim=1), F.normalize(targets, dim=1)
     candidates = targets if negatives is None else torch.cat([targets, F.normalize(negatives, dim=1)])

@@ -1,4 +1,4 @@
-"""Mixture-of-experts task prompts (MoTa-Adapter, text side): experts' prompt tokens, mixed by a router for each query."""
+"""Mixture-of-experts task prompts (MoTa-Adapter, text side): experts' prompt tokens, mixed by a router per query."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 class TaskPrompts(nn.Module):
     """``K`` experts of ``M`` prompt tokens for each of ``J`` text layers, and the router that mixes them.
 
-    [paper] the router sees the query, pseudo-word with relative caption, and the mixture enters the text encoder's input.
+    [paper] the router sees the query, pseudo-word with relative caption; the mixture enters the text encoder's input.
     [ours] router input is the pseudo-words' mean next to the mean token embedding of the relative caption, each
     standardised; a softmax gate, dense by default, ``top_k`` optional; ``K = 1`` is plain prompt tuning.
     """
@@ -36,7 +36,7 @@ class TaskPrompts(nn.Module):
             nn.init.zeros_(self.router.bias)
 
     def gates(self, pseudo_words: Tensor, caption: Tensor) -> Tensor:
-        """Pseudo-words ``(B, n, w)`` and mean caption embeddings ``(B, w)`` to mixing weights ``(B, K)`` that sum to 1."""
+        """Pseudo-words ``(B, n, w)``, mean caption embeddings ``(B, w)`` to mixing weights ``(B, K)`` that sum to 1."""
         if self.router is None:
             return torch.ones(len(caption), 1, device=caption.device)
         width = caption.shape[1:]

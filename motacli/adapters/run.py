@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from motacli.adapters.files import WEIGHTS, save_adapter, state_digest
-from motacli.adapters.training import History, TrainOptions, prepare, train_adapter
+from motacli.adapters.training import History, TrainOptions, TripletFeatures, prepare, train_adapter
+from motacli.assignments import write_assignments
 from motacli.console import NullProgress, Progress
 from motacli.contracts import Backbone, Inversion, Triplet
 from motacli.encoding import unique_rows
@@ -71,25 +72,48 @@ def train_run(
     Raises `DataError` where the features come from another backbone or lack pictures of the triplets, and what
     `prepare` and `train_adapter` raise.
     """
-    progress, training = progress or NullProgress(), training or TrainOptions()
+    training = training or TrainOptions()
+    data = gather(backbone, triplets, features, training, progress)
+    return train_prepared(backbone, inversion, data, build, options, training, progress)
+
+
+def gather(
+    backbone: Backbone,
+    triplets: Sequence[Triplet],
+    features: ImageFeatures,
+    training: TrainOptions,
+    progress: Progress | None = None,
+) -> TripletFeatures:
+    """Compute what stays frozen; it serves every inversion network and every seed. Raises as `train_run` does."""
     if training.steps < 1:
         raise UsageError(f"{training.steps} steps train nothing", "ask for at least one")
-    started = time.perf_counter()
     image = image_features(backbone, triplets, features)
-    progress.log(f"computing what stays frozen for {len(triplets)} triplets")
-    data = prepare(backbone, inversion, triplets, image, training.template)
-    on_device = {name: getattr(data, name).to(backbone.device) for name in ("image", "target", "reference", "base")}
+    (progress or NullProgress()).log(f"computing what stays frozen for {len(triplets)} triplets")
+    return prepare(backbone, triplets, image, training.template)
+
+
+def train_prepared(
+    backbone: Backbone,
+    inversion: Inversion,
+    data: TripletFeatures,
+    build: Callable[[Backbone, Any], Any],
+    options: Any,
+    training: TrainOptions,
+    progress: Progress | None = None,
+) -> TrainedAdapter:
+    """`train_run` on what `gather` computed."""
+    started = time.perf_counter()
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they are
         torch.manual_seed(training.seed)
         adapter = build(backbone, options).to(backbone.device)
-        with _bar(progress, training.steps) as on_step:
-            history = train_adapter(adapter, backbone, inversion, replace(data, **on_device), training, on_step)
+        with _bar(progress or NullProgress(), training.steps) as on_step:
+            history = train_adapter(adapter, backbone, inversion, data, training, on_step)
     trainable = _count(adapter)
     return TrainedAdapter(
         adapter=adapter,
         history=history,
         training=training,
-        triplets=len(triplets),
+        triplets=len(data),
         seconds=time.perf_counter() - started,
         trainable=trainable,
         parameters=trainable + backbone.parameter_count() + _count(inversion),
@@ -145,6 +169,18 @@ def write_run(
     device, seed = str(backbone.device), training.seed
     run.write_json(PROVENANCE, provenance(plugins=plugins, device=device, seed=seed, digests={**digests, **weights}))
     return summary
+
+
+FLAGS = ("steps", "lr", "wd", "batch_size", "warmup", "beta", "seed")
+"""The training options that are flags of ``mota train``; their defaults are those of `TrainOptions`."""
+
+
+def settled_options(training: TrainOptions, shape: Any) -> dict[str, object]:
+    """All options of training and shape as ``config.json`` holds them: a change of defaults then changes no re-run."""
+    values = asdict(training)
+    flags = {name: values.pop(name) for name in FLAGS}
+    more = {"option": write_assignments(asdict(shape)), "train_option": write_assignments(values)}
+    return {**flags, **more}
 
 
 def image_features(backbone: Backbone, triplets: Sequence[Triplet], features: ImageFeatures) -> Tensor:

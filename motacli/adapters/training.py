@@ -1,10 +1,10 @@
-"""Trains an adapter on text-anchored triplets: everything frozen is computed once, a step runs the prompted text half only."""
+"""Trains an adapter on text-anchored triplets: what is frozen is computed once, a step runs the prompted text half."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -41,17 +41,26 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class TripletFeatures:
-    """What a training reads: image features ``v`` ``(N, d)``, prompts, text features of targets and references ``(N, d)``,
-    and the base model's unit composed features ``(N, d)``."""
+    """What a training reads: image features ``(N, d)``, prompts, text features of targets and references ``(N, d)``.
+
+    ``base`` ``(N, d)`` are the base model's unit composed features, which only entropy weighting needs; all the rest is
+    the same for every inversion network.
+    """
 
     image: Tensor
     prompts: tuple[TokenPrompt, ...]
     target: Tensor
     reference: Tensor
-    base: Tensor
+    base: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.prompts)
+
+    def to(self, device: torch.device) -> TripletFeatures:
+        """The same on another device."""
+        base = None if self.base is None else self.base.to(device)
+        image, target, reference = (part.to(device) for part in (self.image, self.target, self.reference))
+        return replace(self, image=image, target=target, reference=reference, base=base)
 
 
 @dataclass
@@ -73,7 +82,6 @@ def training_prompt(triplet: Triplet, template: str) -> Prompt:
 @torch.no_grad()
 def prepare(
     backbone: Backbone,
-    inversion: Inversion,
     triplets: Sequence[Triplet],
     image_features: Tensor,
     template: str = TrainOptions.template,
@@ -84,18 +92,24 @@ def prepare(
         raise DataError(f"{len(triplets)} triplets are too few to train on", "a contrastive batch needs at least two")
     if not torch.isfinite(image_features).all():
         raise DataError("the image features hold NaN or infinity", "make the feature cache again")
-    prompts = tuple(tokenize_prompt(backbone, training_prompt(t, template)) for t in triplets)
-    base = [
-        compose_base(backbone, inversion, image_features[i : i + batch_size], prompts[i : i + batch_size])
-        for i in range(0, len(prompts), batch_size)
-    ]
     return TripletFeatures(
         image=image_features,
-        prompts=prompts,
+        prompts=tuple(tokenize_prompt(backbone, training_prompt(t, template)) for t in triplets),
         target=torch.from_numpy(encode_texts(backbone, [t.target_caption for t in triplets], batch_size)),
         reference=torch.from_numpy(encode_texts(backbone, [t.reference_caption for t in triplets], batch_size)),
-        base=F.normalize(torch.cat(base), dim=1),
     )
+
+
+@torch.no_grad()
+def with_base(
+    data: TripletFeatures, backbone: Backbone, inversion: Inversion, batch_size: int = 256
+) -> TripletFeatures:
+    """The same with the base model's composed features."""
+    base = [
+        compose_base(backbone, inversion, data.image[i : i + batch_size], data.prompts[i : i + batch_size])
+        for i in range(0, len(data), batch_size)
+    ]
+    return replace(data, base=F.normalize(torch.cat(base), dim=1))
 
 
 def train_adapter(
@@ -110,6 +124,9 @@ def train_adapter(
 
     Raises `MotaError` when the loss is not finite.
     """
+    data = data.to(backbone.device)
+    if options.beta and data.base is None:
+        data = with_base(data, backbone, inversion)
     adapter.mdm.calibrate(data.image)
     decayed = [p for p in adapter.parameters() if p.ndim == 2]
     plain = [p for p in adapter.parameters() if p.ndim != 2]
@@ -131,7 +148,7 @@ def train_adapter(
         if not torch.isfinite(loss):
             raise MotaError(f"the loss is not finite at step {step + 1}", "lower --lr, or look for broken features")
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(adapter.parameters(), 1.0)
         optimizer.step()
         if on_step is not None:
@@ -161,12 +178,13 @@ def _step_loss(
 ) -> tuple[Tensor, Tensor, float]:
     features = data.image[rows]
     if options.noise:
-        features = features + options.noise * adapter.mdm.unit * torch.randn(features.shape, generator=noise)
+        drawn = torch.randn(features.shape, generator=noise).to(features.device)
+        features = features + options.noise * adapter.mdm.unit * drawn
     composed, gates = adapter(backbone, inversion, features, [data.prompts[i] for i in rows.tolist()])
     target, scale = data.target[rows], backbone.logit_scale
     negatives = data.reference[rows] if options.reference_negatives else None
     weights = None
-    if options.beta:
+    if options.beta and data.base is not None:
         candidates = target if options.scope == "batch" else data.target[:: max(1, len(data) // 1024)]
         entropy = candidate_entropy(data.base[rows], F.normalize(candidates, dim=1), scale)
         weights = entropy_weights(entropy, options.beta)
@@ -174,5 +192,5 @@ def _step_loss(
     if options.balance and gates.shape[1] > 1:
         loss = loss + options.balance * balance_loss(gates)
     similarity = F.normalize(composed.detach(), dim=1) @ F.normalize(target, dim=1).T
-    accuracy = float((similarity.argmax(1) == torch.arange(len(rows))).float().mean())
+    accuracy = float((similarity.argmax(1).cpu() == torch.arange(len(rows))).float().mean())
     return loss, gates, accuracy

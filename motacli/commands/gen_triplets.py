@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from motacli.assignments import read_assignments
 from motacli.commands import options
-from motacli.commands.assignments import read_assignments
 from motacli.commands.session import Session, session
 
 EXAMPLES = 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +19,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 # ---------------------------------------------------------------------------------------------- model
 
 
-class Precision(str, Enum):
+class Precision(StrEnum):
     """open_clip's words for the number type of the weights."""
 
     fp32 = "fp32"
@@ -27,7 +27,7 @@ class Precision(str, Enum):
     bf16 = "bf16"
 
 
-class Preprocess(str, Enum):
+class Preprocess(StrEnum):
     """How a picture becomes a square: the backbone's own crop, or padded to a ratio first."""
 
     clip = "clip"

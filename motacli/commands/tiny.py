@@ -55,7 +55,7 @@ def make(ctx: typer.Context, folder: Folder, seed: options.Seed = 0, split: Spli
 
     current = session(ctx)
     splits = list(dict.fromkeys(one.value for one in split or (Split.train, Split.test)))
-    make_world(folder, seed, splits, lambda part: current.console.log(f"ready: {folder / part}"))
+    make_world(folder, seed, splits, current.console)
     current.console.table([part for one in splits for part in contents(current.host, folder, one)])
 
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from motacli.assignments import read_assignments
 from motacli.commands import options
-from motacli.commands.assignments import read_assignments, write_assignments
 from motacli.commands.session import chosen_options, session
 from motacli.errors import UsageError
 
@@ -33,8 +33,6 @@ More = Annotated[
     list[str] | None,
     typer.Option("--train-option", metavar="KEY=VALUE", help="Another training option, as balance=0.1; repeatable."),
 ]
-FLAGS = ("steps", "lr", "wd", "batch_size", "warmup", "beta", "seed")
-"""The training options that have a flag of their own; their defaults are those of `TrainOptions`."""
 
 
 def register(app: typer.Typer) -> None:
@@ -66,7 +64,7 @@ def train(
     train_option: More = None,
 ) -> None:
     """Train an adapter on triplets and cached image features; backbone and inversion network stay frozen."""
-    from motacli.adapters.run import train_run, write_run
+    from motacli.adapters.run import settled_options, train_run, write_run
     from motacli.adapters.training import TrainOptions
     from motacli.cache import FeatureCache
     from motacli.config import parse_options
@@ -86,7 +84,7 @@ def train(
         done = train_run(backbone, phi, rows, FeatureCache(features), build, shape, training, current.console)
         digests = {"triplets": file_digest(triplets), "features": file_digest(features)}
         summary = write_run(run, done, backbone, phi, digests, current.versions())
-        run.write_config("train", {**chosen_options(ctx), **_settled(training, shape)})
+        run.write_config("train", {**chosen_options(ctx), **settled_options(training, shape)})
     if current.console.json:
         current.console.data({"out": out, **asdict(summary)})
     else:
@@ -94,6 +92,8 @@ def train(
 
 
 def _training_values(ctx: typer.Context, more: Sequence[str]) -> dict[str, Any]:
+    from motacli.adapters.run import FLAGS
+
     values = read_assignments(more)
     for name in FLAGS:
         flag = f"--{name.replace('_', '-')}"
@@ -102,11 +102,3 @@ def _training_values(ctx: typer.Context, more: Sequence[str]) -> dict[str, Any]:
         if ctx.params[name] is not None:
             values[name] = ctx.params[name]
     return values
-
-
-def _settled(training: Any, shape: Any) -> dict[str, object]:
-    """Every option of training and shape for ``config.json``, so that a change of defaults changes no re-run."""
-    values = asdict(training)
-    flags = {name: values.pop(name) for name in FLAGS}
-    more = {"option": write_assignments(asdict(shape)), "train_option": write_assignments(values)}
-    return {**flags, **more}

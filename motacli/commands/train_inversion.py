@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from motacli.assignments import read_assignments, write_assignments
 from motacli.commands import options
-from motacli.commands.assignments import read_assignments, write_assignments
 from motacli.commands.session import chosen_options, session
 from motacli.errors import UsageError
 

@@ -1,7 +1,7 @@
 """Edits of tiny-world scenes and the words for them.
 
-An `Edit` changes some attributes of a scene. Each split has phrases of its own: ``pretrain`` is what the tiny CLIP reads
-in its captions, ``val`` and ``test`` belong to the mini benchmarks. Training triplets are written elsewhere, from
+An `Edit` changes some attributes of a scene. Each split has phrases of its own: ``pretrain`` is what the tiny CLIP
+reads in its captions, ``val`` and ``test`` belong to the mini benchmarks. Training triplets are written elsewhere, from
 captions alone and with a fourth set of phrases (`motacli.triplets.rules`).
 """
 
@@ -15,8 +15,20 @@ import numpy as np
 from numpy.random import Generator
 
 from motacli.tiny import grammar
-from motacli.tiny.world import BACKGROUNDS, CARDINALITY, COUNTS, PATTERNS, POSITIONS, SIZES, STYLES, TEXTURES
-from motacli.tiny.world import Attr, Scenes, first_where, valid
+from motacli.tiny.world import (
+    BACKGROUNDS,
+    CARDINALITY,
+    COUNTS,
+    PATTERNS,
+    POSITIONS,
+    SIZES,
+    STYLES,
+    TEXTURES,
+    Attr,
+    Scenes,
+    first_where,
+    valid,
+)
 
 TYPES: dict[str, tuple[Attr, ...]] = {
     "colour": (Attr.COLOUR,),
@@ -39,7 +51,8 @@ PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
     "pretrain": {
         "colour": (
             "is now {colour}", "turned {colour}", "but in {colour}", "becomes {colour} instead of {old_colour}",
-            "has the colour {colour} now", "with the same look but {colour}", "and make that {colour}", "someone wants to come in {colour}",
+            "has the colour {colour} now", "with the same look but {colour}", "and make that {colour}",
+            "someone wants to come in {colour}",
         ),
         "shape": (
             "is now {a_shape}", "turned into {a_shape}", "but as {a_shape}", "changed from {an_old_shape} to {a_shape}",
@@ -49,7 +62,9 @@ PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
             "is now {texture}", "but {with_texture}", "was made to look {texture}", "appears {texture} in this version",
             "one would like to make {texture}",
         ),
-        "size": ("is now {size}", "but {comparative}", "was made {comparative}", "of a {size} size", "looks {comparative}"),
+        "size": (
+            "is now {size}", "but {comparative}", "was made {comparative}", "of a {size} size", "looks {comparative}",
+        ),
         "position": (
             "is now {position}", "but {position}", "was put {position}", "and move it so that it sits {position}",
             "should be seen {position} instead", "has its place {position}", "moved and placed to sit {position}",
@@ -58,22 +73,25 @@ PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
             "is now on a {background} background", "but on {background}", "now has {background} behind it",
             "got a {background} backdrop", "and change the backdrop to {background}",
         ),
-        "pattern": ("now has a {pattern} background", "but on a {pattern} background", "and make the backdrop {pattern}"),
+        "pattern": (
+            "now has a {pattern} background", "but on a {pattern} background", "and make the backdrop {pattern}",
+        ),
         "style": (
             "is now {style}", "but as {style}", "was turned into {style}", "is shown in the form of {style} now",
             "one would turn into {style}",
         ),
         "addition": (
-            "is now with {second} next to it", "but with {second} added", "and also {second}", "and there is {second} as well",
-            "comes together with {second} now", "and add {second} too", "got {second} put beside it",
+            "is now with {second} next to it", "but with {second} added", "and also {second}",
+            "and there is {second} as well", "comes together with {second} now", "and add {second} too",
+            "got {second} put beside it",
         ),
         "removal": (
             "is now without the {old_second}", "but no {old_second}", "lost the {old_second} and is alone",
             "and remove the {old_second}", "and take away the {old_second}", "has the {old_second} gone",
         ),
         "count": (
-            "is now {count} of them", "but {count} {shapes}", "shows {count} of these in all", "and there are {count} now",
-            "has the number {count}",
+            "is now {count} of them", "but {count} {shapes}", "shows {count} of these in all",
+            "and there are {count} now", "has the number {count}",
         ),
         "second": (
             "now has {second} instead of the {old_second}", "but {second} and not the {old_second}",
@@ -101,9 +119,14 @@ PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
         "negation": ("is {colour}, not {old_colour}", "was {old_colour} and is made {colour}"),
     },
     "test": {
-        "colour": ("is {colour}", "should be {colour} now", "change it to a {colour} one", "the {old_shape} should be {colour}"),
+        "colour": (
+            "is {colour}", "should be {colour} now", "change it to a {colour} one",
+            "the {old_shape} should be {colour}",
+        ),
         "shape": ("is {a_shape}", "swap the {old_shape} for {a_shape}", "has {a_shape} in its place"),
-        "texture": ("is {texture}", "comes {with_texture}", "should look {texture}", "{with_texture} on the {old_shape}"),
+        "texture": (
+            "is {texture}", "comes {with_texture}", "should look {texture}", "{with_texture} on the {old_shape}",
+        ),
         "size": ("should be {size}", "is {comparative} now", "the {old_shape} looks {comparative}"),
         "position": ("is {position}", "should sit {position}", "has moved and is {position}"),
         "background": ("is on a {background} background instead", "make the background {background}"),
@@ -261,7 +284,7 @@ def with_subject(text: str, edit: Edit, rng: Random, bank: str) -> str:
 
 
 def edited_caption(scene: Scenes, rng: Random, numbers: Generator, split: str) -> grammar.Caption | None:
-    """A pre-training caption of ``scene`` that starts from another picture's description: "a red star that is now green".
+    """A pre-training caption of ``scene`` that starts from another picture: "a red star that is now green".
 
     The facts of the description hold except where the edit overrides them. None where no edit leads to the scene.
     """

@@ -12,8 +12,19 @@ from random import Random
 
 import numpy as np
 
-from motacli.tiny.world import BACKGROUNDS, COLOURS, COUNTS, PATTERNS, POSITIONS, SHAPES, SIZES, STYLES, TEXTURES
-from motacli.tiny.world import Attr, Scenes
+from motacli.tiny.world import (
+    BACKGROUNDS,
+    COLOURS,
+    COUNTS,
+    PATTERNS,
+    POSITIONS,
+    SHAPES,
+    SIZES,
+    STYLES,
+    TEXTURES,
+    Attr,
+    Scenes,
+)
 
 NOUNS: dict[str, tuple[str, ...]] = {
     "circle": ("circle", "disc"), "square": ("square", "box"), "triangle": ("triangle",), "star": ("star",),
@@ -30,7 +41,11 @@ TEXTURE_PHRASES = {
     "plain": ("without a texture",), "striped": ("with stripes",), "dotted": ("with dots", "with polka dots"),
     "checkered": ("with checks",), "bordered": ("with a border", "with a frame"),
 }  # fmt: skip
-SIZE_WORDS = {"small": ("small", "tiny", "little"), "medium": ("medium", "medium-sized"), "large": ("large", "big", "huge")}
+SIZE_WORDS = {
+    "small": ("small", "tiny", "little"),
+    "medium": ("medium", "medium-sized"),
+    "large": ("large", "big", "huge"),
+}
 POSITION_PHRASES = {
     "left": ("on the left", "at the left side"), "right": ("on the right", "at the right side"),
     "top": ("at the top", "near the top"), "bottom": ("at the bottom", "near the bottom"),
@@ -126,9 +141,7 @@ def _subject(scene: Scenes, said: dict[Attr, bool], rng: Random) -> str:
         middle.insert(rng.randrange(len(middle) + 1), colour_word(int(scene[Attr.COLOUR]), rng))
     words += middle
     generic = rng.choice(("object", "shape", "thing"))
-    words.append(
-        noun(int(scene[Attr.SHAPE]), rng, several) if said[Attr.SHAPE] else generic + ("s" if several else "")
-    )
+    words.append(noun(int(scene[Attr.SHAPE]), rng, several) if said[Attr.SHAPE] else generic + ("s" if several else ""))
     phrase = " ".join(words)
     if several:
         return f"{rng.choice(COUNT_WORDS[COUNTS[scene[Attr.COUNT]]])} {phrase}{tail}"

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Protocol
 
 import numpy as np
 
+from motacli.console import NullProgress, Progress
 from motacli.errors import DataError, UnknownNameError
+from motacli.runs import explained, partial_path, write_json
 from motacli.tiny import grammar
 from motacli.tiny.disk import save_pictures
 from motacli.tiny.mini import write_circo, write_cirr, write_fashioniq
@@ -17,13 +22,21 @@ from motacli.tiny.mini_genecis import write_genecis
 from motacli.tiny.renderer import render
 from motacli.tiny.world import SPLITS, sample_scenes
 
-WRITERS: dict[str, Callable[[Path, int, str], None]] = {
+
+class Writer(Protocol):
+    """Writes one mini benchmark of a split below ``root``."""
+
+    def __call__(self, root: Path, seed: int, split: str) -> None: ...
+
+
+WRITERS: dict[str, Writer] = {
     "fashioniq": write_fashioniq,
     "cirr": write_cirr,
     "circo": write_circo,
     "genecis": write_genecis,
 }
 CAPTION_FILE = "captions.jsonl"
+FORMAT = 1
 
 
 def make_pairs(root: Path, seed: int, split: str = "train", count: int = 4000) -> None:
@@ -45,7 +58,7 @@ def make_pairs(root: Path, seed: int, split: str = "train", count: int = 4000) -
 
 
 def make_world(
-    root: Path, seed: int = 0, splits: Sequence[str] = ("train", "test"), on_part: Callable[[str], None] | None = None
+    root: Path, seed: int = 0, splits: Sequence[str] = ("train", "test"), progress: Progress | None = None
 ) -> None:
     """Write ``root/train`` (image-text pairs) and ``root/<split>/<benchmark>`` for the other splits.
 
@@ -55,27 +68,32 @@ def make_world(
     for split in splits:
         if split not in SPLITS:
             raise UnknownNameError("split", split, SPLITS)
-    root.mkdir(parents=True, exist_ok=True)
     stamp = root / "world.json"
-    if stamp.exists() and json.loads(stamp.read_text())["seed"] != seed:
-        raise DataError(f"{root} holds the tiny world of another seed", "choose another folder, or the same --seed")
-    stamp.write_text(json.dumps({"seed": seed, "format": 1}))
+    with explained(root):
+        root.mkdir(parents=True, exist_ok=True)
+        if not stamp.exists():
+            write_json(stamp, {"seed": seed, "format": FORMAT})
+        elif json.loads(stamp.read_text("utf-8")).get("seed") != seed:
+            raise DataError(f"{root} holds the tiny world of another seed", "choose another folder, or the same --seed")
+        for name, write in (progress or NullProgress()).track(_parts(seed, splits), "drawing the world"):
+            _once(root / name, write)
+
+
+def _parts(seed: int, splits: Sequence[str]) -> list[tuple[str, Callable[[Path], None]]]:
+    """The folders of a world and what fills each."""
+    parts: list[tuple[str, Callable[[Path], None]]] = []
     for split in splits:
         if split == "train":
-            _once(root / "train", lambda part: make_pairs(part, seed), on_part)
+            parts.append((split, partial(make_pairs, seed=seed)))
         else:
-            for name, writer in WRITERS.items():
-                _once(root / split / name, lambda part, w=writer, s=split: w(part, seed, s), on_part)  # type: ignore[misc]
+            parts += [(f"{split}/{name}", partial(writer, seed=seed, split=split)) for name, writer in WRITERS.items()]
+    return parts
 
 
-def _once(final: Path, write: Callable[[Path], None], on_part: Callable[[str], None] | None) -> None:
-    import shutil
-
+def _once(final: Path, write: Callable[[Path], None]) -> None:
     if not final.exists():
-        partial = final.with_name(final.name + ".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        write(partial)
-        partial.rename(final)
-    if on_part is not None:
-        on_part(f"{final.parent.name}/{final.name}")
+        work = partial_path(final)
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        write(work)
+        work.rename(final)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from motacli.tiny.queries import (
     worded,
 )
 from motacli.tiny.renderer import render
-from motacli.tiny.world import CONTEXT, SHAPES, Attr, Scenes, sample_scenes, satisfies
+from motacli.tiny.world import SHAPES, Attr, Scenes, sample_scenes, satisfies
 
 CATEGORIES = {
     "dress": ("triangle", "heart", "flower", "bowtie"),
@@ -41,15 +41,16 @@ CATEGORIES = {
 }
 FASHION = Rules(
     kinds=("colour", "texture", "size", "shape", "style", "addition", "background", "negation"),
-    context=(Attr.POSITION, Attr.BACKGROUND, Attr.PATTERN, Attr.STYLE),
-    conjunctions=0.6,
+    drift=0.7,
+    conjunctions=0.5,
     facts=0.15,
-    subject=0.4,
+    subject=0.3,
 )
 OPEN = Rules()
 LIFE = Rules(conjunctions=0.6, facts=0.3)
+MODIFICATIONS = "modifications.json"
 FAMILY = 6
-"""Queries in a row whose references share their context and most of their subject, like pictures of one shop or one day."""
+"""Queries in a row whose references share their context and most of their subject, like pictures of one shop."""
 ASPECTS = {
     "colour": "compare_change", "shape": "compare_change", "texture": "compare_change", "size": "comparative_statement",
     "position": "spatial_relations_background", "background": "spatial_relations_background",
@@ -64,24 +65,35 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value), encoding="utf-8")
 
 
+def write_modifications(root: Path, kinds: Mapping[str, Sequence[str]]) -> None:
+    """Write the modification type of each query, by unit and in the order of its annotation file.
+
+    The published formats have no such label; no benchmark loader reads this file, and the demo's report does.
+    """
+    write_json(root / MODIFICATIONS, kinds)
+
+
 def write_fashioniq(root: Path, seed: int, split: str, queries: int = 110) -> None:
     """Three categories of garments, that is shapes; two captions a query; the reference stays in the gallery."""
+    kinds: dict[str, list[str]] = {}
     for stream, (category, shapes) in enumerate(CATEGORIES.items()):
         source = Source.seeded(seed, split, stream)
         entries, scenes = _fashion_category(source, [SHAPES.index(s) for s in shapes], queries)
         names = [f"B{stream + 1}{seed % 1000:03d}{number:05d}" for number in range(len(scenes))]
         pixels = render(np.stack(scenes), source.numbers)
         save_pictures((root / "images" / f"{name}.png", picture) for name, picture in zip(names, pixels, strict=True))
-        captions = [{"target": names[t], "candidate": names[c], "captions": said} for t, c, said in entries]
+        captions = [{"target": names[t], "candidate": names[c], "captions": said} for t, c, said, _ in entries]
+        kinds[f"fashioniq_{category}"] = [kind for *_, kind in entries]
         write_json(root / "captions" / f"cap.{category}.val.json", captions)
         write_json(root / "image_splits" / f"split.{category}.val.json", sorted(names))
+    write_modifications(root, kinds)
 
 
 def _fashion_category(
     source: Source, shapes: Sequence[int], queries: int
-) -> tuple[list[tuple[int, int, list[str]]], list[Scenes]]:
+) -> tuple[list[tuple[int, int, list[str], str]], list[Scenes]]:
     scenes: list[Scenes] = []
-    entries: list[tuple[int, int, list[str]]] = []
+    entries: list[tuple[int, int, list[str], str]] = []
     like: edits.Edit | None = None
     while len(entries) < queries:
         number = len(entries) % FAMILY
@@ -91,8 +103,9 @@ def _fashion_category(
             continue
         query, captions = drawn
         like = query.edit
-        entries.append((len(scenes) + 1, len(scenes), captions))
-        scenes += [query.reference, query.target, *distractors(query, source)]
+        entries.append((len(scenes) + 1, len(scenes), captions, query.kind))
+        more = (make(query, source) for make in (like_text, like_both))
+        scenes += [query.reference, query.target, *distractors(query, source), *more]
     return entries, scenes
 
 
@@ -167,6 +180,7 @@ def write_cirr(root: Path, seed: int, split: str, sets: int = 100) -> None:
         entry["pairid"] = 12000 + number
     write_json(root / "cirr" / "captions" / "cap.rc2.val.json", entries)
     write_json(root / "cirr" / "image_splits" / "split.rc2.val.json", {name: f"./dev/{name}.png" for name in names})
+    write_modifications(root, {"cirr_val": [query.kind for group in groups for query in group.asked]})
 
 
 def _cirr_entries(group: LookAlikes, number: int, members: list[str]) -> list[dict[str, Any]]:
@@ -184,9 +198,9 @@ def _cirr_entries(group: LookAlikes, number: int, members: list[str]) -> list[di
 
 
 def _look_alikes(base: Scenes, source: Source, before: Sequence[TinyQuery] | None) -> LookAlikes:
-    """Three questions: two edits of the base, the way back from one of them; ``before`` is what the previous set asked.
+    """Three questions: two edits of the base, the way back from one; ``before`` is what the previous set asked.
 
-    The set's other pictures, and most of the bystanders, do what is asked in the reference's context to another subject.
+    The set's other pictures, and most bystanders, do what is asked in the reference's context to another subject.
     """
     there = [
         draw_query(LIFE, source, base, like) for like in ([q.edit for q in before[:2]] if before else [None, None])
@@ -201,7 +215,9 @@ def _look_alikes(base: Scenes, source: Source, before: Sequence[TinyQuery] | Non
 def write_circo(root: Path, seed: int, split: str, queries: int = 220, others: int = 500) -> None:
     """Several ground truths a query, found by checking every picture of the gallery."""
     source = Source.seeded(seed, split, 20)
-    asked, first, scenes = [], [], []
+    asked: list[TinyQuery] = []
+    first: list[int] = []
+    scenes: list[Scenes] = []
     for _ in range(queries):
         query = draw_query(OPEN, source)
         fixed = [attr for attr in Attr if query.wanted[attr] >= 0]
@@ -239,3 +255,4 @@ def write_circo(root: Path, seed: int, split: str, queries: int = 220, others: i
             }
         )
     write_json(root / "annotations" / "val.json", entries)
+    write_modifications(root, {"circo_val": [query.kind for query in asked]})

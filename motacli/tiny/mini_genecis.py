@@ -6,7 +6,7 @@ instance's box is placed so that GeneCIS's own crop (which grows it to the left 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 
 from motacli.tiny import edits, grammar
 from motacli.tiny.disk import save_pictures
-from motacli.tiny.mini import OPEN, write_json
+from motacli.tiny.mini import OPEN, write_json, write_modifications
 from motacli.tiny.queries import Source, TinyQuery, drifted, like_both, like_reference, like_text
 from motacli.tiny.renderer import SIZE, render
 from motacli.tiny.world import CONTEXT, TEXTURES, Attr, Scenes, redraw, sample_scenes, valid
@@ -28,13 +28,18 @@ BOX = [27, 27, 38, 38]
 
 @dataclass(frozen=True)
 class Case:
-    """A condition, the reference, the target and wrong candidates, as scenes; ``right`` tests whether a scene would also do."""
+    """A condition, the reference, the target and wrong candidates, as scenes.
+
+    ``right`` tests whether a scene would also do. ``kind`` is the modification type, ``focus`` where nothing is to
+    change.
+    """
 
     condition: str
     reference: Scenes
     target: Scenes
     hard: list[Scenes]
     right: Callable[[Scenes], bool]
+    kind: str = "focus"
 
 
 def _single(source: Source, with_second: bool | None = None) -> Scenes:
@@ -59,7 +64,11 @@ def _query(kind: str, reference: Scenes, source: Source) -> TinyQuery | None:
 def _from_query(query: TinyQuery, condition: str, source: Source) -> Case:
     hard = [like_reference(query, source), like_both(query, source), *(like_text(query, source) for _ in range(3))]
     wanted = query.wanted
-    return Case(condition, query.reference, query.target, hard, lambda s: bool(np.all((wanted < 0) | (wanted == s))))
+
+    def right(scene: Scenes) -> bool:
+        return bool(np.all((wanted < 0) | (wanted == scene)))
+
+    return Case(condition, query.reference, query.target, hard, right, query.kind)
 
 
 def change_attribute(source: Source) -> Case | None:
@@ -100,7 +109,7 @@ def focus_object(source: Source) -> Case | None:
 
 
 def _focus(
-    source: Source, reference: Scenes, kept: tuple[Attr, ...], others: list[Attr], condition: str
+    source: Source, reference: Scenes, kept: tuple[Attr, ...], others: Sequence[Attr], condition: str
 ) -> Case | None:
     target = redraw(source.numbers, reference, others, source.split)
     if target is None or not any(target[a] != reference[a] for a in others):
@@ -127,16 +136,19 @@ TASKS: dict[str, Callable[[Source], Case | None]] = {
 
 
 def write_genecis(root: Path, seed: int, split: str, queries: int = 150) -> None:
-    """All four tasks, object pictures below ``coco2017/val2017`` and attribute pictures below ``Visual_Genome/VG_All``."""
+    """All four tasks: object pictures below ``coco2017/val2017``, attribute pictures below ``Visual_Genome/VG_All``."""
+    kinds: dict[str, list[str]] = {}
     for stream, (task, draw) in enumerate(TASKS.items()):
         source = Source.seeded(seed, split, 30 + stream)
         pool = list(sample_scenes(source.numbers, 300, source.split))
-        cases = []
+        cases: list[Case] = []
         while len(cases) < queries:
             case = draw(source)
             if case is not None and valid(case.target[None], split)[0]:
                 cases.append(case)
         _write_task(root, task, cases, pool, source, first_id=100_000 * (stream + 1))
+        kinds[f"genecis_{task}"] = [case.kind for case in cases]
+    write_modifications(root, kinds)
 
 
 def _write_task(root: Path, task: str, cases: list[Case], pool: list[Scenes], source: Source, first_id: int) -> None:

@@ -2,9 +2,9 @@
 
 Plain contrastive training on this world finds a shortcut: colours and backgrounds tell pictures apart, so shapes and
 textures are never learned. Three things cure it: batches of siblings that differ in one or two attributes, auxiliary
-linear attribute heads on both towers (their weight decays), and masking pictures that a text fits although it was written
-for another. A fifth of the captions contain an edit ("a red star that is now green"), because no text tower composes
-what it has never seen composed. The run writes a checkpoint every few hundred steps and goes on from it.
+linear attribute heads on both towers (their weight decays), and masking pictures that a text fits although it was
+written for another. A fifth of the captions contain an edit ("a red star that is now green"), because no text tower
+composes what it has never seen composed. The run writes a checkpoint every few hundred steps and goes on from it.
 """
 
 from __future__ import annotations
@@ -115,7 +115,10 @@ def caption(scene: Scenes, rng: Random, numbers: Generator, edited_share: float)
 
 
 def batches(recipe: Recipe, start: int) -> Iterator[tuple[Tensor, list[str], Tensor, Tensor]]:
-    """Pixels ``(B, 3, 64, 64)``, texts, their facts and the scenes, step after step; a step's batch depends on its number only."""
+    """Pixels ``(B, 3, 64, 64)``, texts, their facts and the scenes, step after step.
+
+    A step's batch depends on its number only.
+    """
     if start >= recipe.steps:
         return
     pictures = make_pictures(recipe, recipe.seed)
@@ -152,13 +155,13 @@ def encode(model: Any, tokenizer: Any, texts: list[str]) -> Tensor:
 
 
 def train(recipe: Recipe, out: Path, log_every: int = 50) -> None:
-    """Train, with a checkpoint in ``out`` every 250 steps, and write ``clip.safetensors`` with its JSON there at the end."""
+    """Train, with a checkpoint in ``out`` every 250 steps and ``clip.safetensors`` with its JSON there at the end."""
     from motacli.tiny.clip import build_tokenizer, new_model
 
     torch.manual_seed(recipe.seed)
     out.mkdir(parents=True, exist_ok=True)
     tokenizer = build_tokenizer()
-    model = new_model().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = new_model().to(memory_format=torch.channels_last)
     image_heads, text_heads = Heads(128), Heads(128)
     everything = nn.ModuleList([model, image_heads, text_heads])
     decayed = [p for p in everything.parameters() if p.ndim > 1]
@@ -194,9 +197,15 @@ def train(recipe: Recipe, out: Path, log_every: int = 50) -> None:
         optimizer.step()
         step += 1
         if step % log_every == 0:
-            names = " ".join(f"{a.name.lower()}={i:.2f}/{t:.2f}" for a, i, t in zip(Attr, image_accuracy, text_accuracy, strict=True))
+            names = " ".join(
+                f"{a.name.lower()}={i:.2f}/{t:.2f}" for a, i, t in zip(Attr, image_accuracy, text_accuracy, strict=True)
+            )
             speed = (step - first) * recipe.batch / (time.time() - began)
-            print(f"{step} loss={float(contrastive):.3f} scale={float(model.logit_scale.exp()):.1f} {speed:.0f}/s {names}", flush=True)
+            print(
+                f"{step} loss={float(contrastive):.3f} scale={float(model.logit_scale.exp()):.1f} "
+                f"{speed:.0f}/s {names}",
+                flush=True,
+            )
         if step % 250 == 0:
             save(out, {"model": everything.state_dict(), "optimizer": optimizer.state_dict(), "step": step})
     state = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
@@ -207,7 +216,7 @@ def train(recipe: Recipe, out: Path, log_every: int = 50) -> None:
 
 @torch.no_grad()
 def quality(model: Any, heads: Heads, tokenizer: Any, split: str, size: int = 500) -> dict[str, Any]:
-    """How well new pictures of a split are told apart: 500-way retrieval by thorough captions, and attribute accuracies."""
+    """How well new pictures of a split are told apart: retrieval by thorough captions, and attribute accuracies."""
     rng, words = np.random.default_rng([77, SPLITS.index(split)]), Random(77)
     scenes = sample_scenes(rng, size, split)
     image = model.visual(to_tensor(render(scenes, rng))).float()

@@ -1,8 +1,8 @@
 """Composed queries of the tiny world: an edit, a target that drifted, and pictures that make it hard.
 
 *Drift*: what the text does not mention may differ between reference and target (`world.CONTEXT`), as between two
-photographs of people's lives. Without it the plain sum of image and text features wins every benchmark, which it does not
-on real ones.
+photographs of people's lives. Without it the plain sum of image and text features wins every benchmark, which it does
+not on real ones.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from motacli.tiny.world import CONTEXT, Attr, Scenes, first_where, redraw, sampl
 class Rules:
     """How hard a benchmark's queries are.
 
-    ``drift`` is the chance that each unmentioned context attribute of the target is drawn anew, ``facts`` the chance that a
-    relative caption states a given part of the target's context, ``subject`` the chance that it names what stays, ``kinds``
-    the modification types in use, ``conjunctions`` the share of two edits at once.
+    ``drift`` is the chance that each unmentioned context attribute of the target is drawn anew, ``facts`` the chance
+    that a relative caption states a given part of the target's context, ``subject`` the chance that it names what
+    stays, ``kinds`` the modification types in use, ``conjunctions`` the share of two edits at once.
     """
 
     kinds: tuple[str, ...] = tuple(edits.TYPES)
@@ -93,7 +93,7 @@ def pick_kinds(rules: Rules, source: Source) -> tuple[str, ...]:
 def draw_query(
     rules: Rules, source: Source, reference: Scenes | None = None, like: edits.Edit | None = None
 ) -> TinyQuery:
-    """A random query, about a given reference scene or a random one; ``like`` is an edit to ask for again if it fits."""
+    """A random query, about a given reference scene or any; ``like`` is an edit to ask for again if it fits."""
     while True:
         scene = sample_scenes(source.numbers, 1, source.split)[0] if reference is None else reference
         edit = draw_edit(rules, source, scene, like)
@@ -142,7 +142,7 @@ def caption(edit: edits.Edit, target: Scenes, rules: Rules, source: Source) -> t
 
 
 def like_reference(query: TinyQuery, source: Source) -> Scenes:
-    """A picture of the reference's scene in which the edit did not happen or went elsewhere: same context, wrong answer."""
+    """The reference's scene, where the edit did not happen or went elsewhere: same context, wrong answer."""
     for _ in range(8):
         kind = source.words.choice(("colour", "texture", "shape", "addition", "second", "style"))
         wrong = edits.apply((kind,), query.reference, source.numbers, source.split)
@@ -162,7 +162,7 @@ def like_text(query: TinyQuery, source: Source, tries: int = 48) -> Scenes:
 
 
 def like_both(query: TinyQuery, source: Source) -> Scenes:
-    """The edit done right in the reference's own context, but to another subject: what adding up the two halves would pick."""
+    """The edit done right in the reference's own context, but to another subject: what adding the halves would pick."""
     scene = query.reference.copy()
     said = list(query.edit.attrs)
     scene[said] = query.target[said]

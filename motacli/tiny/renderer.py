@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from motacli.tiny.world import BACKGROUNDS, COLOURS, POSITIONS, SHAPES, Attr, Scenes
 
 SIZE = 64
-Field = NDArray[np.float32]
+Field = NDArray[np.floating[Any]]
 
 RGB = {
     "red": (0.86, 0.12, 0.14), "orange": (1.0, 0.53, 0.05), "yellow": (0.98, 0.88, 0.12), "green": (0.15, 0.62, 0.2),
@@ -109,7 +110,9 @@ def _layers(scenes: Scenes, rng: Generator) -> list[_Layer]:
         keep = rows[count > copy]
         layers.append(_layer(s, keep, Attr.SHAPE, (place + ring)[keep], radius[keep], rng))
     second = rows[s[:, Attr.SHAPE2] > 0]
-    layers.append(_layer(s, second, Attr.SHAPE2, _second_places(s[second], rng), np.full(len(second), SECOND_RADIUS), rng))
+    layers.append(
+        _layer(s, second, Attr.SHAPE2, _second_places(s[second], rng), np.full(len(second), SECOND_RADIUS), rng)
+    )
     return layers
 
 
@@ -137,7 +140,7 @@ def _layer(
 
 
 def _texture(kind: NDArray[np.intp], x: Field, y: Field, depth: Field, phase: Field) -> Field:
-    """How much of the second tone shows at each point, 0 to 1: object coordinates in pixels, ``depth`` inside the edge."""
+    """How much of the second tone shows at each point, 0 to 1: object coordinates in pixels, ``depth`` inside it."""
     stripes = np.sin((x + y) * 1.05 + phase) > 0
     dots = np.hypot((x + phase) % 5.4 - 2.7, (y + phase) % 5.4 - 2.7) < 1.65
     checks = ((x + phase) % 8 < 4) ^ ((y + phase) % 8 < 4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -15,12 +16,15 @@ from open_clip.tokenizer import bytes_to_unicode
 from motacli.tiny import edits, grammar, world
 
 HEADER = "#version: mota-tiny"
-EVERYDAY = """
-the same but rest of and is it that this with without on in at to as not no should be make change replace replaced remove
-add added instead place placed move moved put take away show shows shown see seen turn look looks like person dog cat car
-house tree dress shirt top sleeve longer shorter more less colour color background behind front left right above below
-many few some other another new old different picture photo image object shape thing one two three four five
-""".split()
+EVERYDAY = [
+    "the", "same", "but", "rest", "of", "and", "is", "it", "that", "this", "with", "without", "on", "in", "at", "to",
+    "as", "not", "no", "should", "be", "make", "change", "replace", "replaced", "remove", "add", "added", "instead",
+    "place", "placed", "move", "moved", "put", "take", "away", "show", "shows", "shown", "see", "seen", "turn", "look",
+    "looks", "like", "person", "dog", "cat", "car", "house", "tree", "dress", "shirt", "top", "sleeve", "longer",
+    "shorter", "more", "less", "colour", "color", "background", "behind", "front", "left", "right", "above", "below",
+    "many", "few", "some", "other", "another", "new", "old", "different", "picture", "photo", "image", "object",
+    "shape", "thing", "one", "two", "three", "four", "five",
+]  # fmt: skip
 """Words of other people's captions, so that plain English does not fall apart into bytes."""
 
 
@@ -41,7 +45,9 @@ def corpus(n: int = 12_000, seed: int = 0) -> Counter[str]:
 
 
 def _split(text: str) -> list[str]:
-    return [str(word) for word in regex.findall(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+", text.lower())]
+    return [
+        str(word) for word in regex.findall(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+", text.lower())
+    ]
 
 
 def learn_merges(words: Counter[str], limit: int) -> list[tuple[str, str]]:
@@ -52,7 +58,7 @@ def learn_merges(words: Counter[str], limit: int) -> list[tuple[str, str]]:
     while len(merges) < limit:
         pairs: Counter[tuple[str, str]] = Counter()
         for word, parts in pieces.items():
-            for pair in zip(parts, parts[1:], strict=False):
+            for pair in pairwise(parts):
                 pairs[pair] += words[word]
         if not pairs:
             break

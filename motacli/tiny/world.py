@@ -16,7 +16,20 @@ from numpy.typing import NDArray
 
 Scenes = NDArray[np.int8]
 
-SHAPES = ("circle", "square", "triangle", "star", "heart", "cross", "ring", "diamond", "moon", "arrow", "flower", "bowtie")
+SHAPES = (
+    "circle",
+    "square",
+    "triangle",
+    "star",
+    "heart",
+    "cross",
+    "ring",
+    "diamond",
+    "moon",
+    "arrow",
+    "flower",
+    "bowtie",
+)
 COLOURS = (
     "red", "orange", "yellow", "green", "teal", "blue", "purple", "pink", "brown", "white", "black", "grey",
 )  # fmt: skip
@@ -82,7 +95,7 @@ PAIR_SPLIT = split_of_pairs()
 
 def allowed(split: str) -> NDArray[np.bool_]:
     """Which (shape, colour) pairs a split may show: ``(12, 12)``."""
-    return PAIR_SPLIT == SPLITS.index(split)
+    return np.equal(PAIR_SPLIT, SPLITS.index(split))
 
 
 def valid(scenes: Scenes, split: str) -> NDArray[np.bool_]:
@@ -137,7 +150,7 @@ def first_where(scenes: Scenes, ok: NDArray[np.bool_]) -> Scenes | None:
 
 
 def satisfies(scenes: Scenes, facts: Scenes) -> NDArray[np.bool_]:
-    """Which scenes agree with which facts: scenes ``(N, A)``, facts ``(M, A)`` with -1 for "not mentioned" -> ``(M, N)``."""
+    """Which scenes ``(N, A)`` agree with which facts ``(M, A)``, -1 for "not mentioned": ``(M, N)``."""
     result = np.ones((len(facts), len(scenes)), dtype=bool)
     for attr in Attr:
         said = facts[:, attr][:, None]

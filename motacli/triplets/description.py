@@ -1,4 +1,4 @@
-"""Reads a picture's description out of a caption, and writes one back: all that the rule generator knows of a picture."""
+"""Reads a picture's description out of a caption and writes one back: all that the rules know of a picture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from motacli.triplets.lexicon import Lexicon
 
 BACKGROUND = re.compile(r"\b(?:on|against|with|in front of) an? ((?:[\w-]+ ){0,3})(?:background|backdrop)\b")
 SECOND = re.compile(
-    r"(?:\b(?:and|next to|near|together with|with) (?P<before>an? (?:[\w-]+ ){0,2}?[\w-]+)(?= beside it|$| on | at | in | near | against | with )(?: beside it)?)"
+    r"(?:\b(?:and|next to|near|together with|with) (?P<before>an? (?:[\w-]+ ){0,2}?[\w-]+)"
+    r"(?= beside it|$| on | at | in | near | against | with )(?: beside it)?)"
 )
 BACKGROUND_FORMS = ("on {} background", "against {} background", "with {} background", "in front of {} backdrop")
 SECOND_FORMS = ("and {}", "next to {}", "with {} beside it", "together with {}", "near {}")
@@ -144,12 +145,20 @@ def _subject(description: Description, lexicon: Lexicon, rng: Random) -> str:
     as_phrase = description.texture is not None and rng.random() < 0.35
     words = [
         lexicon.word(kind, value, rng)
-        for kind, value in (("size", description.size), ("colour", description.colour), ("texture", description.texture))
+        for kind, value in (
+            ("size", description.size),
+            ("colour", description.colour),
+            ("texture", description.texture),
+        )
         if value and not (kind == "texture" and as_phrase)
     ]
     text = " ".join([*words, lexicon.plural(noun) if several else noun])
     text = f"{lexicon.word('count', description.count, rng)} {text}" if several else with_article(text)
-    return f"{text} {rng.choice(lexicon.texture_phrases[description.texture])}" if as_phrase and description.texture else text
+    return (
+        f"{text} {rng.choice(lexicon.texture_phrases[description.texture])}"
+        if as_phrase and description.texture
+        else text
+    )
 
 
 def without_second(description: Description) -> Description:

@@ -1,11 +1,12 @@
 """Triplets without an LLM: parse the caption, change something, write both texts. Sees captions only, as an LLM would.
 
-What the text does not ask to keep may differ in a real target picture, so the target caption's *context* (background, place,
-size, style) is mostly changed; captions that copy the reference's context, or drop all context, train a worse adapter.
+What the text does not ask to keep may differ in a real target picture, so the target caption's *context* (background,
+place, size, style) is mostly changed; captions that copy the reference's context, or drop it, train a worse adapter.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -21,18 +22,25 @@ from motacli.triplets.lexicon import Lexicon, load_lexicon
 CONTEXT_FIELDS = ("size", "position", "background", "pattern", "style")
 CONTEXT_SHARES = {"change": 0.75, "keep": 0.1, "omit": 0.15}
 CONTEXT_MODES = ("mixed", *CONTEXT_SHARES)
+MENTIONED = 0.45
+"""How often a target caption brings in a new value of a piece of context that the text left open."""
+SLOT = re.compile(r"{(\w+)}")
 SIMPLE = ("colour", "noun", "texture", "size", "position", "background", "pattern", "style", "count")
 
 
 @dataclass(frozen=True)
 class RuleOptions:
-    """How triplets are written. ``rich`` is the share of relative captions that also state a piece of the target's context;
-    ``conjunctions`` the share with two changes."""
+    """How triplets are written.
+
+    ``rich`` is the share of relative captions that also state a piece of the target's context, ``conjunctions`` the
+    share with two changes, ``subject`` the share that also names what stays.
+    """
 
     per_image: int = 2
     context: str = "mixed"
     rich: float = 0.35
-    conjunctions: float = 0.25
+    conjunctions: float = 0.35
+    subject: float = 0.3
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -43,7 +51,10 @@ class RuleOptions:
 
 
 class RuleGenerator:
-    """Edits captions by word classes. Rows whose caption names no known subject give nothing and are counted in ``skipped``."""
+    """Edits captions by word classes.
+
+    Rows whose caption names no known subject give nothing and are counted in ``skipped``.
+    """
 
     name = "rules"
     Options = RuleOptions
@@ -54,6 +65,7 @@ class RuleGenerator:
         raw = tomllib.loads(files("motacli.triplets").joinpath("rules.toml").read_text("utf-8"))
         self.phrases: Mapping[str, list[str]] = raw["phrases"]
         self.rich: Mapping[str, list[str]] = raw["rich"]
+        self.subject_forms: list[str] = raw["subject"]["forms"]
         self.version = f"rules-{raw['version']}"
         self.skipped = 0
 
@@ -83,6 +95,8 @@ class RuleGenerator:
         context = self._context_mode(rng)
         after = self._with_context(after, touched, context, rng)
         relative = " and ".join(phrases)
+        if rng.random() < self.options.subject:
+            relative = self._with_subject(relative, after, touched, rng)
         if rng.random() < self.options.rich:
             relative = self._enrich(relative, after, touched, rng)
         return Triplet(
@@ -131,9 +145,10 @@ class RuleGenerator:
         free = [f for f in CONTEXT_FIELDS if f not in touched and not (f == "position" and after.count != "one")]
         if mode == "keep":
             return after
-        if mode == "omit":
-            return replace(after, **dict.fromkeys(free))
-        changes = {f: rng.choice(self.lexicon.values(f)) if rng.random() < 0.45 else None for f in free}
+        mentioned = MENTIONED if mode == "change" else 0.0
+        changes: dict[str, Any] = {
+            f: rng.choice(self.lexicon.values(f)) if mentioned and rng.random() < mentioned else None for f in free
+        }
         return replace(after, **changes)
 
     def _enrich(self, relative: str, after: Description, touched: set[str], rng: Random) -> str:
@@ -143,7 +158,19 @@ class RuleGenerator:
         field = rng.choice(known)
         kind = "colour" if field == "background" else field
         extra = rng.choice(self.rich[field]).format(**{field: self.lexicon.word(kind, getattr(after, field), rng)})
-        return f"{relative}{rng.choice((' and ', ', '))}{extra}"
+        return f"{relative}{rng.choice(('; ', ' and also '))}{extra}"
+
+    def _with_subject(self, relative: str, after: Description, touched: set[str], rng: Random) -> str:
+        """The relative caption with the subject named, where the change leaves it alone."""
+        if touched & {"noun", "count"}:
+            return relative
+        noun = self.lexicon.word("noun", after.noun, rng)
+        words = [noun if after.count == "one" else self.lexicon.plural(noun)]
+        for field in ("texture", "colour"):
+            value = getattr(after, field)
+            if value and field not in touched and rng.random() < 0.4:
+                words.insert(0, self.lexicon.word(field, value, rng))
+        return rng.choice(self.subject_forms).format(edit=relative, subject=" ".join(words))
 
     def _phrase(self, kind: str, before: Description, after: Description, rng: Random) -> str:
         lexicon = self.lexicon
@@ -159,6 +186,8 @@ class RuleGenerator:
         words["a_noun"] = with_article(noun) if after.count == "one" else lexicon.plural(noun)
         words["nouns"] = words["noun"]
         words["old_colour"] = before.colour or ""
+        old_noun = lexicon.word("noun", before.noun, rng)
+        words["old_noun"] = old_noun if before.count == "one" else lexicon.plural(old_noun)
         if before.noun2:
             words["old_noun2"] = lexicon.word("noun", before.noun2, rng)
         if after.noun2:
@@ -169,7 +198,7 @@ class RuleGenerator:
             sizes = lexicon.values("size")
             bigger = sizes.index(after.size or "") > sizes.index(before.size)
             words["comparative"] = rng.choice(("bigger", "larger") if bigger else ("smaller", "tinier"))
-        usable = [p for p in self.phrases[kind] if "{comparative}" not in p or "comparative" in words]
+        usable = [p for p in self.phrases[kind] if all(words.get(slot) for slot in SLOT.findall(p))]
         return rng.choice(usable).format(**words)
 
 

@@ -23,8 +23,8 @@ from motacli.compose import compose_queries
 from motacli.contracts import ImageRef, ImageText, Prompt, Triplet
 from motacli.encoding import encode_texts
 from motacli.errors import DataError, MotaError, UsageError
-from motacli.inversions.phi import Searle
 from motacli.inversions.pic2word import Pic2Word
+from motacli.inversions.searle import Searle
 from motacli.plugins import PluginHost, load_plugins
 from motacli.runs import RunDir
 from motacli.tiny import grammar

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from motacli.assignments import read_assignments, write_assignments
 from motacli.cli import main
-from motacli.commands.assignments import read_assignments, write_assignments
 from motacli.errors import UsageError
 from motacli.plugins import PluginHost
 from motacli.runs import file_digest
