@@ -47,8 +47,8 @@ def test_the_feature_is_read_at_the_end_token(tiny_backbone: Any) -> None:
 def layer_inputs(tiny_backbone: Any) -> Any:
     """What each layer of the tower receives."""
     seen: list[torch.Tensor] = []
-    blocks = tiny_backbone.tower.transformer.resblocks
-    hooks = [block.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach().clone())) for block in blocks]
+    firsts = [block.ln_1 for block in tiny_backbone.tower.transformer.resblocks]
+    hooks = [first.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach().clone())) for first in firsts]
     yield seen
     for hook in hooks:
         hook.remove()
@@ -67,6 +67,16 @@ def test_deep_prompts_replace_positions_one_to_m_of_their_layers(tiny_backbone: 
     # Layer 3 gets no prompts of its own: only what layer 2 made of its input, and the start token saw none of that.
     assert torch.allclose(prompted[2][:, :1], plain[2][:, :1], atol=1e-5)
     assert (prompted[2][:, 1:] - plain[2][:, 1:]).abs().amax(dim=(0, 2)).min() > 1e-3
+
+
+def test_reading_only_the_end_tokens_changes_nothing(tiny_backbone: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = pad_tokens(ROWS)
+    embeddings = tiny_backbone.embed_tokens(batch.ids)
+    deep = torch.randn(len(ROWS), 1, 2, tiny_backbone.text_width, generator=torch.Generator().manual_seed(0))
+    found = text_features(tiny_backbone.tower, embeddings, batch.ends, deep)
+    monkeypatch.setattr("motacli.text_tower.ResidualAttentionBlock", None)  # an unknown kind of block is run in full
+    full = text_features(tiny_backbone.tower, embeddings, batch.ends, deep)
+    assert torch.allclose(found, full, atol=1e-5) and not torch.equal(found, full)
 
 
 def test_gradients_reach_deep_prompts(tiny_backbone: Any) -> None:

@@ -75,8 +75,10 @@ def make_world(
             write_json(stamp, {"seed": seed, "format": FORMAT})
         elif json.loads(stamp.read_text("utf-8")).get("seed") != seed:
             raise DataError(f"{root} holds the tiny world of another seed", "choose another folder, or the same --seed")
-        for name, write in (progress or NullProgress()).track(_parts(seed, splits), "drawing the world"):
+        progress = progress or NullProgress()
+        for name, write in progress.track(_parts(seed, splits), "drawing the world"):
             _once(root / name, write)
+            progress.log(f"ready: {root / name}")
 
 
 def _parts(seed: int, splits: Sequence[str]) -> list[tuple[str, Callable[[Path], None]]]:

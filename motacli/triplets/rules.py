@@ -33,13 +33,15 @@ class RuleOptions:
     """How triplets are written.
 
     ``rich`` is the share of relative captions that also state a piece of the target's context, ``conjunctions`` the
-    share with two changes, ``subject`` the share that also names what stays.
+    share with two changes, ``restated`` the share that says its one change twice, as two annotators would, ``subject``
+    the share that also names what stays.
     """
 
     per_image: int = 2
     context: str = "mixed"
     rich: float = 0.35
     conjunctions: float = 0.35
+    restated: float = 0.15
     subject: float = 0.3
     seed: int = 0
 
@@ -94,6 +96,8 @@ class RuleGenerator:
         touched = {field for kind in kinds for field in _touches(kind)}
         context = self._context_mode(rng)
         after = self._with_context(after, touched, context, rng)
+        if len(kinds) == 1 and rng.random() < self.options.restated:
+            phrases.append(self._phrase(kinds[0], before, after, rng))
         relative = " and ".join(phrases)
         if rng.random() < self.options.subject:
             relative = self._with_subject(relative, after, touched, rng)

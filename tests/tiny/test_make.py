@@ -18,7 +18,8 @@ from motacli.datasets import open_image, open_source
 from motacli.errors import DataError, UnknownNameError
 from motacli.plugins import PluginHost
 from motacli.tiny import make, mini_genecis
-from motacli.tiny.mini import write_circo, write_cirr, write_fashioniq
+from motacli.tiny.edits import TYPES
+from motacli.tiny.mini import MODIFICATIONS, write_circo, write_cirr, write_fashioniq
 from motacli.tiny.mini_genecis import Case, write_genecis
 from motacli.tiny.renderer import SIZE
 from motacli.tiny.world import valid
@@ -86,10 +87,9 @@ def test_an_interrupted_make_goes_on(world: Path, tmp_path: Path, monkeypatch: p
         make.make_world(root, 3)
     assert not (root / "test" / "cirr").exists() and calls == ["fashioniq", "cirr"]
     monkeypatch.setattr(make, "WRITERS", {name: writer(name, False) for name in SMALL})
-    ready: list[str] = []
-    make.make_world(root, 3, on_part=ready.append)
+    make.make_world(root, 3)
     assert calls == ["fashioniq", "cirr", "cirr", "circo", "genecis"]
-    assert len(ready) == 5 and contents(root) == contents(world)
+    assert contents(root) == contents(world)
 
 
 def test_a_world_of_another_seed_is_left_alone(world: Path) -> None:
@@ -97,6 +97,15 @@ def test_a_world_of_another_seed_is_left_alone(world: Path) -> None:
     with pytest.raises(DataError, match="another seed"):
         make.make_world(world, 4)
     assert contents(world) == before
+
+
+def test_every_query_has_a_modification_type(world: Path, host: PluginHost) -> None:
+    for name in SMALL:
+        kinds = json.loads((world / "test" / name / MODIFICATIONS).read_text())
+        assert {unit.name: len(unit.queries) for unit in units(host, world, name)} == {
+            unit: len(labels) for unit, labels in kinds.items()
+        }
+        assert {kind for labels in kinds.values() for kind in labels} <= {*TYPES, "conjunction", "focus"}
 
 
 def test_an_unknown_split_writes_nothing(tmp_path: Path) -> None:
