@@ -3,8 +3,8 @@
 import sys
 
 # Checked before anything else is imported, in words that older interpreters can parse.
-if sys.version_info < (3, 10):  # noqa: UP036
-    raise SystemExit("error: mota needs Python 3.10 or newer, and this is Python %d.%d" % sys.version_info[:2])  # noqa: UP031
+if sys.version_info < (3, 11):  # noqa: UP036
+    raise SystemExit("error: mota needs Python 3.11 or newer, and this is Python %d.%d" % sys.version_info[:2])  # noqa: UP031
 
 from motacli.contracts import (
     Adapter,

@@ -122,7 +122,7 @@ def write_json(path: Path, value: object) -> Path:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(name, 0o666 & ~_umask())  # mkstemp makes private files, and records are for sharing
+            make_shareable(Path(name))
             os.replace(name, path)
         except BaseException:
             os.unlink(name)
@@ -206,7 +206,8 @@ def _free(path: Path | str | None) -> str:
     return ""
 
 
-def _umask() -> int:
+def make_shareable(path: Path) -> None:
+    """Give a file that was made private (by mkstemp, by safetensors) the permissions of an ordinary new one."""
     mask = os.umask(0)
     os.umask(mask)
-    return mask
+    os.chmod(path, 0o666 & ~mask)

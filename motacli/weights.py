@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from motacli.errors import DataError, MotaError
-from motacli.runs import explained, file_digest, partial_path, write_json
+from motacli.runs import explained, file_digest, make_shareable, partial_path, write_json
 
 _REINSTALL = "reinstall the package, or give another file"
 
@@ -27,6 +27,7 @@ def save_weights(path: Path, state: Mapping[str, Tensor], about: Mapping[str, An
             save_file({key: value.detach().cpu().contiguous().clone() for key, value in state.items()}, partial)
         except SafetensorError as error:  # a full disk arrives as this, too
             raise MotaError(f"could not write {path}: {error}", "is there space left?") from error
+        make_shareable(partial)
         partial.replace(path)
     write_json(path.with_suffix(".json"), {**about, "sha256": file_digest(path)})
 

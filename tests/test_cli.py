@@ -94,7 +94,7 @@ def test_python_dash_m_works() -> None:
 def test_old_pythons_get_one_line() -> None:
     done = mota(code="import sys; sys.version_info = (3, 8, 1); import runpy; runpy.run_module('motacli')")
     assert done.returncode == 1
-    assert done.stderr == "error: mota needs Python 3.10 or newer, and this is Python 3.8\n"
+    assert done.stderr == "error: mota needs Python 3.11 or newer, and this is Python 3.8\n"
 
 
 @pytest.mark.parametrize("name", ["__init__.py", "__main__.py"])

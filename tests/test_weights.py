@@ -27,6 +27,10 @@ def test_what_was_written_comes_back(path: Path) -> None:
     assert sorted(p.name for p in path.parent.iterdir()) == ["net.json", "net.safetensors"]
 
 
+def test_weights_are_as_readable_as_their_record(path: Path) -> None:
+    assert path.stat().st_mode == path.with_suffix(".json").stat().st_mode
+
+
 def test_tensors_that_share_memory_or_are_views_are_written_whole(tmp_path: Path) -> None:
     base = torch.arange(12.0).reshape(3, 4)
     save_weights(tmp_path / "n.safetensors", {"a": base, "tied": base, "turned": base.T}, {})

@@ -19,7 +19,6 @@ from motacli.contracts import Backbone, Inversion, Prompt, Triplet
 from motacli.encoding import encode_texts
 from motacli.errors import DataError, MotaError
 
-
 CHUNK = 32
 """Rows that go through the text encoder together."""
 

@@ -93,7 +93,7 @@ def report_table(results: DemoResults, recipe: Recipe) -> ReportTable:
         columns=[(TITLES[benchmark], metric) for benchmark, metric in COLUMNS],
         baselines=baselines,
         inversions=inversions,
-        note=f"Late fusion adds {recipe.fusion:g} times the picture's feature to a query; in its own row, to {fused}'s.",
+        note=f"Late fusion adds {recipe.fusion:g} times the picture's feature to a query; in its row, to {fused}'s.",
     )
 
 

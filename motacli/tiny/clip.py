@@ -33,7 +33,8 @@ def new_model() -> Any:
     """A fresh model of the tiny architecture, through open_clip's own model registry."""
     if MODEL_NAME not in open_clip.list_models():
         open_clip.add_model_config(Path(__file__).parent / "configs")
-    return open_clip.create_model(MODEL_NAME)
+    # Not `open_clip.create_model`, which warns of random weights before ours can be loaded.
+    return open_clip.CLIP(**open_clip.get_model_config(MODEL_NAME))
 
 
 def load_tiny(

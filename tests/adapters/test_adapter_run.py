@@ -32,7 +32,7 @@ from motacli.tiny.world import sample_scenes
 from motacli.triplets.rules import RuleGenerator, RuleOptions
 
 SHAPE = MotaOptions(experts=2, tokens=2, depth=2)
-QUICK = TrainOptions(steps=10, batch_size=32, warmup=2)
+QUICK = TrainOptions(steps=10, batch_size=32, warmup=2, lr=5e-3, noise=0.0)
 
 
 class Features:
@@ -95,10 +95,10 @@ def trained(train: Callable[..., TrainedAdapter]) -> TrainedAdapter:
     return train()
 
 
-def test_training_lowers_the_loss(train: Callable[..., TrainedAdapter], trained: TrainedAdapter) -> None:
+def test_training_lowers_the_loss(train: Callable[..., TrainedAdapter]) -> None:
     first = train(steps=1, lr=0.0)  # a batch before anything is learned
     assert len(first.history.loss) == 1
-    assert trained.history.loss[-1] < first.history.loss[0]
+    assert train(steps=80).history.loss[-1] < first.history.loss[0] - 1
 
 
 def test_the_same_seed_gives_the_same_weights(train: Callable[..., TrainedAdapter], trained: TrainedAdapter) -> None:

@@ -173,7 +173,7 @@ def test_it_goes_on_wherever_it_was_interrupted(
 def test_its_commands_do_the_same_by_hand(
     done: tuple[Path, DemoResults], tmp_path: Path, host: PluginHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out, results = done
+    out = done[0]
     said = Commands(Layout(out), RECIPE, 5)
     for line in said.all():
         assert shlex.split(line)[0] == "mota"
@@ -236,7 +236,9 @@ def test_a_file_in_the_way(tmp_path: Path, host: PluginHost) -> None:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """`mota demo` with the recipe of this file."""
     real = run_demo
-    monkeypatch.setattr("motacli.demo.run_demo", lambda host, out, seed, recipe, *rest: real(host, out, seed, RECIPE, *rest))
+    monkeypatch.setattr(
+        "motacli.demo.run_demo", lambda host, out, seed, recipe, *rest: real(host, out, seed, RECIPE, *rest)
+    )
 
 
 @pytest.mark.usefixtures("quick")
@@ -261,5 +263,3 @@ def test_the_command_prints_a_table_and_says_what_it_does(
 def test_an_unknown_option_is_corrected(host: PluginHost, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--sed", "1"], host=host) == 2
     assert "did you mean '--seed'?" in capsys.readouterr().err
-
-
