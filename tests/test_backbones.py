@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from motacli.backbones import OpenClipBackbone, load_open_clip
+from motacli.backbones import OpenClipBackbone, describe_transform, load_open_clip
 from motacli.contracts import Backbone
 from motacli.errors import UnknownNameError, UsageError
 from motacli.tiny.clip import CONTEXT_LENGTH, IMAGE_SIZE, build_tokenizer, load_tiny
@@ -113,3 +113,9 @@ def test_other_poolings_are_refused() -> None:
 def test_the_tiny_clip_computes_in_fp32_only() -> None:
     with pytest.raises(UsageError, match="fp16"):
         load_tiny(precision="fp16")
+
+
+def test_a_transform_is_described_by_what_it_does(tiny_backbone: Any) -> None:
+    said = describe_transform(tiny_backbone._transform)
+    assert "Resize(size=64, interpolation=bicubic)" in said and "mean=(0.5, 0.5, 0.5)" in said
+    assert " at 0x" not in describe_transform(lambda picture: picture)

@@ -21,7 +21,7 @@ class MDM(nn.Module):
 
     unit: Tensor
 
-    def __init__(self, dim: int, form: str = "conditional", bottleneck: int = 64) -> None:
+    def __init__(self, dim: int, form: str = "conditional", bottleneck: int = 16) -> None:
         super().__init__()
         if form not in FORMS:
             raise UnknownNameError("MDM form", form, FORMS)

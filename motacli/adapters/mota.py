@@ -20,7 +20,7 @@ class MotaOptions:
     """The adapter's shape. Every value is [ours]; the components are the paper's."""
 
     mdm: str = "conditional"
-    bottleneck: int = 64
+    bottleneck: int = 16
     experts: int = 4
     tokens: int = 4
     depth: int = 3

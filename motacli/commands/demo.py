@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 def demo(ctx: typer.Context, out: Folder = Path("demo"), seed: WorldSeed = 0) -> None:
     """Run every stage on a small drawn world, without network or GPU, and write a report with pictures."""
     from motacli.demo import Recipe, run_demo
-    from motacli.demo.results import closing_lines, table_rows
+    from motacli.demo.table import closing_lines, table_rows
 
     current, recipe = session(ctx), Recipe()
     results = run_demo(current.host, out, seed, recipe, current.console, current.versions())

@@ -14,8 +14,9 @@ from motacli.benchmarks.annotations import read_json
 from motacli.compose import tokenize_prompt
 from motacli.contracts import Backbone, EvalUnit, Inversion, Ranking
 from motacli.demo.recipe import INVERSION_TITLES, TITLES, Layout, Recipe
-from motacli.demo.results import COLUMNS, DemoResults
+from motacli.demo.results import DemoResults
 from motacli.demo.scoring import Metrics, MiniBenchmark
+from motacli.demo.table import COLUMNS
 from motacli.evaluating import UnitData, evaluate
 from motacli.query_sources import Composed
 from motacli.report import BaselineRow, Hit, InversionRow, Report, ReportTable, Routing, SampleQuery, Score

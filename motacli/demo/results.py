@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from typing import Any
 
-from motacli.demo.recipe import HEADLINES, INVERSION_TITLES, TITLES, Recipe
+from motacli.demo.recipe import HEADLINES, Recipe
 from motacli.demo.scoring import Metrics, Scores, source_name
 
 BASELINES = ("image", "text", "sum", "late-fusion")
-COLUMNS = (*HEADLINES.items(), ("cirr", "Rsubset@1"))
 
 
 @dataclass(frozen=True)
@@ -83,64 +81,3 @@ def _mean(runs: Sequence[Metrics]) -> dict[str, float]:
 
 def _std(runs: Sequence[Metrics]) -> dict[str, float]:
     return {metric: stdev(run[metric] for run in runs) if len(runs) > 1 else 0.0 for metric in runs[0]}
-
-
-# ---------------------------------------------------------------------------------------------- for the terminal
-
-
-def table_rows(results: DemoResults, recipe: Recipe) -> list[dict[str, str]]:
-    """The table as text: baselines, then every inversion network alone, adapted, and both with late fusion."""
-    names = {
-        "image": "image only",
-        "text": "text only",
-        "sum": "image + text",
-        "late-fusion": f"late fusion ({INVERSION_TITLES.get(recipe.fused, recipe.fused)} + {recipe.fusion:g} image)",
-    }
-    rows = [_row(names[name], results.baselines[name]) for name in BASELINES]
-    for name, scores in results.inversions.items():
-        title = INVERSION_TITLES.get(name, name)
-        rows.append(_row(title, {b: s.base for b, s in scores.items()}))
-        rows.append(
-            _row(
-                f"{title} + MoTa-Adapter",
-                {b: s.mota for b, s in scores.items()},
-                {b: s.mota_std for b, s in scores.items()},
-                {b: s.base for b, s in scores.items()},
-                mean_gain=results.mean_gain(name),
-            )
-        )
-        rows.append(_row(f"{title} + late fusion", {b: s.base_late_fusion for b, s in scores.items()}))
-        rows.append(
-            _row(
-                f"{title} + MoTa-Adapter + late fusion",
-                {b: s.mota_late_fusion for b, s in scores.items()},
-                {b: s.mota_late_fusion_std for b, s in scores.items()},
-            )
-        )
-    return rows
-
-
-def _row(
-    name: str,
-    scores: Mapping[str, Metrics],
-    std: Mapping[str, Metrics] | None = None,
-    base: Mapping[str, Metrics] | None = None,
-    mean_gain: float | None = None,
-) -> dict[str, str]:
-    row = {"query": name}
-    for benchmark, metric in COLUMNS:
-        text = f"{scores[benchmark][metric]:.1f}"
-        if std is not None:
-            text += f" ± {std[benchmark][metric]:.1f}"
-        if base is not None:
-            text += f" ({scores[benchmark][metric] - base[benchmark][metric]:+.1f})"
-        row[f"{TITLES[benchmark]} {metric}"] = text
-    row["mean gain"] = "" if mean_gain is None else f"{mean_gain:+.1f}"
-    return row
-
-
-def closing_lines(results: DemoResults, layout_report: Any) -> list[str]:
-    """What is said below the table."""
-    times = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in results.seconds.items())
-    share = f"the adapter trains {100 * results.trainable_share:.2f} % of all parameters"
-    return [f"{share}; {times}", f"pictures to look at: {layout_report}"]

@@ -37,7 +37,7 @@ class RuleOptions:
     the share that also names what stays.
     """
 
-    per_image: int = 2
+    per_image: int = 4
     context: str = "mixed"
     rich: float = 0.35
     conjunctions: float = 0.35

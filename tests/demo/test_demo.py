@@ -21,7 +21,7 @@ from motacli.cli import main
 from motacli.config import read_config
 from motacli.demo import DemoResults, Recipe, run, run_demo
 from motacli.demo.recipe import HEADLINES, Commands, Layout
-from motacli.demo.results import table_rows
+from motacli.demo.table import table_rows
 from motacli.errors import DataError, MotaError
 from motacli.plugins import PluginHost
 from motacli.runs import file_digest, jsonable

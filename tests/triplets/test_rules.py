@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -127,6 +128,29 @@ def test_mixed_context_changes_most_often() -> None:
 def test_two_changes_are_both_in_the_text() -> None:
     both = [t for t in written(conjunctions=1.0, rich=0.0) if t.modification == "conjunction"]
     assert len(both) > len(rows()) / 2 and all(" and " in t.relative_caption for t in both)
+
+
+def test_a_restated_change_is_said_twice_and_made_once() -> None:
+    plain = {"conjunctions": 0.0, "rich": 0.0, "subject": 0.0}
+    once, twice = written(restated=0.0, **plain), written(restated=1.0, **plain)
+    assert all(" and " in t.relative_caption for t in twice) and {t.modification for t in twice} >= {
+        "colour",
+        "removal",
+    }
+    assert sum(" and " in t.relative_caption for t in once) < len(once) / 10  # where a phrase has an "and" of its own
+    assert "conjunction" not in {t.modification for t in twice}
+
+
+def test_a_subject_names_what_stays() -> None:
+    lexicon = load_lexicon()
+    options = {"conjunctions": 0.0, "restated": 0.0, "rich": 0.0}
+    named = [t for t in written(subject=1.0, **options) if t.modification not in ("noun", "count")]
+    for triplet in named:
+        noun = parse(triplet.reference_caption, lexicon).noun
+        words = re.findall(r"[a-z-]+", triplet.relative_caption)
+        assert noun in {lexicon.names["noun"].get(word) or lexicon.names["noun"].get(word[:-1]) for word in words}, (
+            triplet
+        )
 
 
 def test_captions_without_a_known_subject_are_counted() -> None:
