@@ -14,7 +14,14 @@ from motacli.tiny import edits
 from motacli.tiny.queries import Rules, Source, draw_query, fits, like_reference, like_text, near_target
 from motacli.tiny.world import CONTEXT, SPLITS, Attr, Scenes, allowed, sample_scenes, satisfies, valid
 
-SYNONYMS = {"a_noun": "a_shape", "nouns": "shapes", "noun": "shape", "old_shape": "shape", "old_noun2": "old_second"}
+SYNONYMS = {
+    "a_noun": "a_shape",
+    "nouns": "shapes",
+    "noun": "shape",
+    "old_shape": "shape",
+    "old_noun": "shape",
+    "old_noun2": "old_second",
+}
 """Slots that the rule generator and the world call by different names."""
 
 
@@ -31,6 +38,13 @@ def banks() -> dict[str, set[str]]:
 @pytest.mark.parametrize(("one", "other"), list(combinations(("pretrain", "val", "test", "rules"), 2)))
 def test_no_two_banks_share_a_phrase(one: str, other: str) -> None:
     assert banks()[one] and not banks()[one] & banks()[other]
+
+
+def test_wordier_captions_differ_between_banks_too() -> None:
+    rules = tomllib.loads(files("motacli.triplets").joinpath("rules.toml").read_text("utf-8"))["subject"]["forms"]
+    for forms in (edits.WITH_SUBJECT, edits.WITH_FACTS):
+        assert not set(forms["val"]) & set(forms["test"])
+    assert rules and not set(rules) & {*edits.WITH_SUBJECT["val"], *edits.WITH_SUBJECT["test"]}
 
 
 @pytest.mark.parametrize("bank", edits.PHRASES)
