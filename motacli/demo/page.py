@@ -94,7 +94,10 @@ def report_table(results: DemoResults, recipe: Recipe) -> ReportTable:
         columns=[(TITLES[benchmark], metric) for benchmark, metric in COLUMNS],
         baselines=baselines,
         inversions=inversions,
-        note=f"Late fusion adds {recipe.fusion:g} times the picture's feature to a query; in its row, to {fused}'s.",
+        note=(
+            f"Late fusion adds {recipe.fusion:g} times the picture's feature to a query; "
+            f"the row of that name adds it to {fused}'s."
+        ),
     )
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
+
+from torch import Tensor
 
 from motacli.contracts import Adapter, Backbone, Benchmark, EvalUnit, Inversion
 from motacli.errors import DataError
 from motacli.evaluating import UnitData, evaluate, load_units
-from motacli.query_sources import Composed, ImageOnly, LateFusion, QuerySource, Sum, TextOnly
+from motacli.query_sources import Composed, ImageOnly, LateFusion, QueryInputs, QuerySource, Sum, TextOnly
 from motacli.runs import explained, write_json
 
 Metrics = Mapping[str, float]
@@ -49,6 +51,25 @@ def _with_recall_at_1(data: UnitData) -> EvalUnit:
     return data.unit if "R@1" in metrics else replace(data.unit, metrics=("R@1", *metrics))
 
 
+@dataclass(frozen=True)
+class Once:
+    """A query source that is asked once for each unit's queries, however often it is used, as for late fusion."""
+
+    source: QuerySource
+    _made: dict[int, Tensor] = field(default_factory=dict, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The source's own."""
+        return self.source.name
+
+    def vectors(self, inputs: QueryInputs) -> Tensor:
+        """Unit vectors ``(Q, d)``."""
+        if id(inputs) not in self._made:
+            self._made[id(inputs)] = self.source.vectors(inputs)
+        return self._made[id(inputs)]
+
+
 def plain_sources(fused: Inversion, weight: float) -> dict[str, QuerySource]:
     """The baselines; late fusion adds the picture to the base query of the inversion network ``fused``."""
     return {
@@ -61,9 +82,10 @@ def plain_sources(fused: Inversion, weight: float) -> dict[str, QuerySource]:
 
 def inversion_sources(inversion: Inversion, adapters: Mapping[int, Adapter], weight: float) -> dict[str, QuerySource]:
     """An inversion network alone, with the adapter of each seed, and all of these with late fusion."""
-    queries = {source_name(inversion.name): Composed(inversion)}
-    queries |= {source_name(inversion.name, seed): Composed(inversion, adapter) for seed, adapter in adapters.items()}
-    fused = {name + FUSED: LateFusion(source, weight) for name, source in queries.items()}
+    name = inversion.name
+    queries: dict[str, QuerySource] = {source_name(name): Once(Composed(inversion))}
+    queries |= {source_name(name, seed): Once(Composed(inversion, adapter)) for seed, adapter in adapters.items()}
+    fused = {key + FUSED: LateFusion(source, weight) for key, source in queries.items()}
     return {**queries, **fused}
 
 
