@@ -59,6 +59,12 @@ def splice(
     return Spliced(embeddings, batch.ends)
 
 
+def batches_by_length(prompts: Sequence[TokenPrompt], size: int) -> list[Tensor]:
+    """Row numbers ``(<= size,)`` of prompts of like length, so that little of a batch is padding; shortest first."""
+    lengths = torch.tensor([len(prompt.prefix) + len(prompt.suffix) for prompt in prompts])
+    return list(lengths.argsort(stable=True).split(size)) if len(prompts) else []
+
+
 def compose_base(backbone: Backbone, inversion: Inversion, features: Tensor, prompts: Sequence[TokenPrompt]) -> Tensor:
     """The inversion network alone: features ``(B, d)`` to composed features ``(B, d)``, not normalised."""
     spliced = splice(backbone, prompts, inversion(features.to(backbone.device)))
@@ -79,13 +85,11 @@ def compose_queries(
     Several prompts of a query (FashionIQ's two orders) are encoded, normalised, averaged and normalised again. Batches
     are sorted by length; the result is in the order of the queries.
     """
-    flat = [(query, tokenize_prompt(backbone, prompt)) for query, group in enumerate(prompts) for prompt in group]
-    order = sorted(range(len(flat)), key=lambda i: len(flat[i][1].prefix) + len(flat[i][1].suffix))
+    owners = torch.tensor([query for query, group in enumerate(prompts) for _ in group], dtype=torch.long)
+    flat = [tokenize_prompt(backbone, prompt) for group in prompts for prompt in group]
     total = torch.zeros(len(prompts), backbone.joint_dim)
-    for start in range(0, len(order), batch_size):
-        part = [flat[i] for i in order[start : start + batch_size]]
-        rows = torch.tensor([query for query, _ in part])
-        tokens = [prompt for _, prompt in part]
+    for part in batches_by_length(flat, batch_size):
+        rows, tokens = owners[part], [flat[i] for i in part.tolist()]
         if adapter is None:
             composed = compose_base(backbone, inversion, features[rows], tokens)
         else:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from motacli.adapters.mota import MotaAdapter
 from motacli.adapters.objective import candidate_entropy, entropy_weights, weighted_info_nce
 from motacli.adapters.prompts import balance_loss
-from motacli.compose import TokenPrompt, compose_base, tokenize_prompt
+from motacli.compose import TokenPrompt, batches_by_length, compose_base, tokenize_prompt
 from motacli.contracts import Backbone, Inversion, Prompt, Triplet
 from motacli.encoding import encode_texts
 from motacli.errors import DataError, MotaError
@@ -32,7 +32,7 @@ class TrainOptions:
     lr: float = 2e-3
     wd: float = 0.01
     warmup: int = 20
-    beta: float = 0.0
+    beta: float = 1.0
     scope: str = "batch"
     reference_negatives: bool = True
     symmetric: bool = False
@@ -108,11 +108,10 @@ def with_base(
     data: TripletFeatures, backbone: Backbone, inversion: Inversion, batch_size: int = 256
 ) -> TripletFeatures:
     """The same with the base model's composed features."""
-    base = [
-        compose_base(backbone, inversion, data.image[i : i + batch_size], data.prompts[i : i + batch_size])
-        for i in range(0, len(data), batch_size)
-    ]
-    return replace(data, base=F.normalize(torch.cat(base), dim=1))
+    base = torch.empty_like(data.target)
+    for rows in batches_by_length(data.prompts, batch_size):
+        base[rows] = compose_base(backbone, inversion, data.image[rows], [data.prompts[row] for row in rows.tolist()])
+    return replace(data, base=F.normalize(base, dim=1))
 
 
 def train_adapter(
@@ -180,11 +179,9 @@ def compose_in_chunks(
 
     The numbers are those of one call, and each chunk is only as long as its own longest text. [ours]
     """
-    lengths = np.array([len(prompt.prefix) + len(prompt.suffix) for prompt in prompts])
-    order = np.argsort(lengths, kind="stable")
-    parts = [order[i : i + CHUNK] for i in range(0, len(order), CHUNK)]
-    made = [adapter(backbone, inversion, features[part], [prompts[row] for row in part]) for part in parts]
-    back = torch.from_numpy(np.argsort(order))
+    parts = batches_by_length(prompts, CHUNK)
+    made = [adapter(backbone, inversion, features[part], [prompts[row] for row in part.tolist()]) for part in parts]
+    back = torch.cat(parts).argsort()
     return torch.cat([composed for composed, _ in made])[back], torch.cat([gates for _, gates in made])[back]
 
 

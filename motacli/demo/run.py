@@ -10,7 +10,7 @@ from pathlib import Path
 from motacli import __version__
 from motacli.adapters.files import load_adapter, state_digest
 from motacli.adapters.run import gather, settled_options, train_prepared, write_run
-from motacli.adapters.training import TripletFeatures
+from motacli.adapters.training import TripletFeatures, with_base
 from motacli.cache import FeatureCache, build_cache
 from motacli.console import NullProgress, Progress
 from motacli.contracts import Adapter, Backbone, Inversion
@@ -150,12 +150,7 @@ class _Demo:
 
     def train_adapters(self) -> None:
         """One run per inversion network and seed; those that exist are done."""
-        todo = [
-            (phi, seed)
-            for name, phi in self.inversions.items()
-            for seed in self.recipe.adapter_seeds
-            if not self.layout.adapter(name, seed).exists()
-        ]
+        todo = {name: seeds for name in self.inversions if (seeds := self._untrained(name))}
         if not todo:
             return
         files = {"triplets": self.layout.triplets, "features": self.layout.pair_features}
@@ -163,8 +158,14 @@ class _Demo:
         triplets = read_triplets(self.layout.triplets)
         cache = FeatureCache(self.layout.pair_features)
         data = gather(self.backbone, triplets, cache, self.recipe.training, self.progress)
-        for phi, seed in self.progress.track(todo, "adapters"):
-            self._train(phi, seed, data, digests)
+        for name, seeds in self.progress.track(todo.items(), "inversion networks", len(todo)):
+            phi = self.inversions[name]
+            own = with_base(data, self.backbone, phi) if self.recipe.training.beta else data
+            for seed in seeds:
+                self._train(phi, seed, own, digests)
+
+    def _untrained(self, name: str) -> list[int]:
+        return [seed for seed in self.recipe.adapter_seeds if not self.layout.adapter(name, seed).exists()]
 
     def _train(self, phi: Inversion, seed: int, data: TripletFeatures, digests: Mapping[str, str]) -> None:
         training = replace(self.recipe.training, seed=seed)
