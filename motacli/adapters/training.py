@@ -25,7 +25,14 @@ CHUNK = 32
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """How the adapter is trained. ``beta`` and the contrastive objective are the paper's, the values [ours]."""
+    """How the adapter is trained. The contrastive objective and its entropy weights (``beta``) are the paper's.
+
+    [ours] are the values and all of the following. ``scope``: what the entropy is over, ``batch`` or ``bank``.
+    ``reference_negatives``: reference captions are wrong answers too. ``symmetric``: targets choose among queries as
+    well. ``balance``: weight of the load-balancing loss. ``anchor``: weight of one minus the cosine to the base model's
+    composed feature, which keeps queries from wandering where no caption holds them back but pictures would.
+    ``noise``: of the image features, in units of their size.
+    """
 
     steps: int = 200
     batch_size: int = 128
@@ -34,20 +41,26 @@ class TrainOptions:
     warmup: int = 20
     beta: float = 1.0
     scope: str = "batch"
-    reference_negatives: bool = True
+    reference_negatives: bool = False
     symmetric: bool = False
     balance: float = 0.1
+    anchor: float = 2.0
     noise: float = 0.3
     seed: int = 0
     template: str = "a photo of {slot} that {caption}"
+
+    @property
+    def needs_base(self) -> bool:
+        """Whether the base model's composed features are read."""
+        return bool(self.beta or self.anchor)
 
 
 @dataclass(frozen=True)
 class TripletFeatures:
     """What a training reads: image features ``(N, d)``, prompts, text features of targets and references ``(N, d)``.
 
-    ``base`` ``(N, d)`` are the base model's unit composed features, which only entropy weighting needs; all the rest is
-    the same for every inversion network.
+    ``base`` ``(N, d)`` are the base model's unit composed features, for entropy weights and anchor; all the rest is the
+    same for every inversion network.
     """
 
     image: Tensor
@@ -127,7 +140,7 @@ def train_adapter(
     Raises `MotaError` when the loss is not finite.
     """
     data = data.to(backbone.device)
-    if options.beta and data.base is None:
+    if options.needs_base and data.base is None:
         data = with_base(data, backbone, inversion)
     adapter.mdm.calibrate(data.image)
     decayed = [p for p in adapter.parameters() if p.ndim == 2]
@@ -215,6 +228,8 @@ def _step_loss(
     loss = weighted_info_nce(composed, target, scale, weights, negatives, options.symmetric)
     if options.balance and gates.shape[1] > 1:
         loss = loss + options.balance * balance_loss(gates)
+    if options.anchor and data.base is not None:
+        loss = loss + options.anchor * (1 - F.cosine_similarity(composed, data.base[rows], dim=1).mean())
     similarity = F.normalize(composed.detach(), dim=1) @ F.normalize(target, dim=1).T
     accuracy = float((similarity.argmax(1).cpu() == torch.arange(len(rows))).float().mean())
     return loss, gates, accuracy

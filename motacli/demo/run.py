@@ -160,7 +160,7 @@ class _Demo:
         data = gather(self.backbone, triplets, cache, self.recipe.training, self.progress)
         for name, seeds in self.progress.track(todo.items(), "inversion networks", len(todo)):
             phi = self.inversions[name]
-            own = with_base(data, self.backbone, phi) if self.recipe.training.beta else data
+            own = with_base(data, self.backbone, phi) if self.recipe.training.needs_base else data
             for seed in seeds:
                 self._train(phi, seed, own, digests)
 

@@ -123,13 +123,27 @@ def test_training_changes_nothing_that_is_frozen(
     assert (state_digest(inversion), state_digest(tiny_backbone.model)) == before
 
 
+def test_an_anchor_keeps_queries_near_the_base_models(
+    train: Callable[..., TrainedAdapter], tiny_backbone: Any, inversion: Pic2Word
+) -> None:
+    features, prompts = torch.randn(8, 128, generator=torch.Generator().manual_seed(0)), [[Prompt("a photo of", "red")]]
+    base = compose_queries(tiny_backbone, inversion, features, prompts * 8)
+
+    def nearness(anchor: float) -> float:
+        adapter = train(steps=40, anchor=anchor).adapter
+        return float((compose_queries(tiny_backbone, inversion, features, prompts * 8, adapter) * base).sum(1).mean())
+
+    assert nearness(50.0) > nearness(0.0) + 0.05
+
+
 @pytest.mark.parametrize(
     "training",
     [
         {"beta": 2.0},
         {"beta": 2.0, "scope": "bank"},
+        {"anchor": 3.0, "beta": 0.0},
         {"symmetric": True, "noise": 0.1},
-        {"reference_negatives": False, "balance": 0.0},
+        {"reference_negatives": True, "balance": 0.0},
     ],
 )
 def test_every_objective_trains(training: dict[str, Any], train: Callable[..., TrainedAdapter]) -> None:
