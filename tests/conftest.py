@@ -30,6 +30,14 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOTA_PLUGINS", "")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Networks as small as the tests' only get slower when threads fight for busy cores."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def tiny_backbone() -> Any:
     """The embedded CLIP."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,15 +15,6 @@ from motacli.inversions.pic2word import Pic2Word
 from motacli.query_sources import Composed, ImageOnly, LateFusion, QueryInputs, QuerySource, Sum, TextOnly
 
 TEXTS = ("is red", "has two dots and a very long tail", "is red")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small only get slower when threads fight for busy cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from motacli import __version__
 from motacli.config import parse_options
 from motacli.contracts import Adapter, Backbone, Inversion
 from motacli.errors import DataError, UsageError
 from motacli.plugins import PluginHost
-from motacli.weights import load_weights, read_about, save_weights
+from motacli.weights import load_weights, read_about, refuse_other_weights, save_weights
 
 FORMAT = 1
 WEIGHTS = "adapter.safetensors"
@@ -123,7 +123,8 @@ def load_adapter(host: PluginHost, folder: Path, backbone: Backbone, inversion: 
         state = load_weights(folder / WEIGHTS, f"adapter {record.adapter!r}")
     except DataError as error:
         raise DataError(error.message, "copy the folder again, or train the adapter again") from error
-    _refuse_other_keys(adapter.state_dict(), state, folder / WEIGHTS)
+    hint = "the options in adapter.json do not fit these weights"
+    refuse_other_weights(adapter.state_dict(), state, folder / WEIGHTS, hint)
     adapter.load_state_dict(state)
     return cast(Adapter, adapter.to(backbone.device).eval().requires_grad_(False))
 
@@ -148,14 +149,3 @@ def _refuse_other_parts(record: AdapterRecord, folder: Path, backbone: Backbone,
             f"not on {inversion.name!r} ({digest or 'no digest'})",
             "give the --inversion, and its weights, that it was trained with",
         )
-
-
-def _refuse_other_keys(own: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path) -> None:
-    mistakes = [f"{key} is missing" for key in own if key not in found]
-    mistakes += [f"{key} is unknown" for key in found if key not in own]
-    for key in own.keys() & found.keys():
-        if own[key].shape != found[key].shape:
-            mistakes.append(f"{key} has shape {tuple(found[key].shape)}, not {tuple(own[key].shape)}")
-    if mistakes:
-        hint = "the options in adapter.json do not fit these weights"
-        raise DataError(f"{path}: {len(mistakes)} wrong weights, the first: {min(mistakes)}", hint)

@@ -13,7 +13,7 @@ import numpy as np
 import regex
 from open_clip.tokenizer import bytes_to_unicode
 
-from motacli.tiny import edits, grammar, world
+from motacli.tiny import edits, grammar, phrases, world
 
 HEADER = "#version: mota-tiny"
 EVERYDAY = [
@@ -38,9 +38,9 @@ def corpus(n: int = 12_000, seed: int = 0) -> Counter[str]:
             edited = edits.edited_caption(scene, rng, numbers, split)
             if edited is not None:
                 words.update(_split(edited.text))
-    for bank in edits.PHRASES.values():
-        for phrases in bank.values():
-            words.update(word for text in phrases for word in _split(text) if word.isalpha())
+    for bank in phrases.PHRASES.values():
+        for texts in bank.values():
+            words.update(word for text in texts for word in _split(text) if word.isalpha())
     return words
 
 

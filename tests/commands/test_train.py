@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,15 +25,6 @@ from motacli.triplets.rules import RuleGenerator
 from motacli.triplets.schema import write_triplets
 
 FLAGS = ["--steps", "2", "--batch-size", "8", "--option", "experts=2", "--option", "depth=1"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small only get slower when threads fight for busy cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-import torch
 
 from motacli import hookimpl
 from motacli.cache import build_cache
@@ -23,15 +21,6 @@ from motacli.tiny.clip import load_tiny
 from motacli.tiny.make import make_pairs
 
 QUICK = ["--steps", "3", "--batch-size", "8", "--device", "cpu"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small only get slower when threads fight for busy cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

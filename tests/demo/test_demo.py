@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from motacli.adapters.files import WEIGHTS
 from motacli.adapters.mota import MotaOptions
@@ -41,20 +40,17 @@ STAGES = ("world", "triplets", "features", "adapters", "scores", "report")
 
 @pytest.fixture(scope="module", autouse=True)
 def _small() -> Iterator[None]:
-    """A small world, and one thread: networks this small only get slower when threads fight for busy cores."""
+    """Worlds of a few dozen pictures."""
     writers = {
         "fashioniq": partial(write_fashioniq, queries=3),
         "cirr": partial(write_cirr, sets=2),
         "circo": partial(write_circo, queries=4, others=8),
         "genecis": partial(write_genecis, queries=2),
     }
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(make, "WRITERS", writers)
         patch.setattr(make, "make_pairs", partial(make.make_pairs, count=40))
         yield
-    torch.set_num_threads(threads)
 
 
 def table(results: DemoResults) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -37,15 +36,6 @@ METHODS = [
     (LinCIR, LinCIROptions(steps=8, batch_size=32, warmup=1)),
     (Searle, SearleOptions(steps=8, batch_size=32, warmup=1, oti=OTIOptions(steps=4))),
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small only get slower when threads fight for busy cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

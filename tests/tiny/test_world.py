@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from motacli.tiny import edits
+from motacli.tiny import edits, phrases
 from motacli.tiny.queries import Rules, Source, draw_query, fits, like_reference, like_text, near_target
 from motacli.tiny.world import CONTEXT, SPLITS, Attr, Scenes, allowed, sample_scenes, satisfies, valid
 
@@ -31,7 +31,7 @@ def template(phrase: str) -> str:
 
 def banks() -> dict[str, set[str]]:
     rules = tomllib.loads(files("motacli.triplets").joinpath("rules.toml").read_text("utf-8"))["phrases"]
-    every = {**edits.PHRASES, "rules": rules}
+    every = {**phrases.PHRASES, "rules": rules}
     return {name: {template(p) for phrases in bank.values() for p in phrases} for name, bank in every.items()}
 
 
@@ -42,14 +42,14 @@ def test_no_two_banks_share_a_phrase(one: str, other: str) -> None:
 
 def test_wordier_captions_differ_between_banks_too() -> None:
     rules = tomllib.loads(files("motacli.triplets").joinpath("rules.toml").read_text("utf-8"))["subject"]["forms"]
-    for forms in (edits.WITH_SUBJECT, edits.WITH_FACTS):
+    for forms in (phrases.WITH_SUBJECT, phrases.WITH_FACTS):
         assert not set(forms["val"]) & set(forms["test"])
-    assert rules and not set(rules) & {*edits.WITH_SUBJECT["val"], *edits.WITH_SUBJECT["test"]}
+    assert rules and not set(rules) & {*phrases.WITH_SUBJECT["val"], *phrases.WITH_SUBJECT["test"]}
 
 
-@pytest.mark.parametrize("bank", edits.PHRASES)
+@pytest.mark.parametrize("bank", phrases.PHRASES)
 def test_every_bank_words_every_edit(bank: str) -> None:
-    assert {kind for kind, phrases in edits.PHRASES[bank].items() if phrases} == set(edits.TYPES)
+    assert {kind for kind, phrases in phrases.PHRASES[bank].items() if phrases} == set(edits.TYPES)
 
 
 def pairs(scenes: Scenes) -> set[tuple[int, int]]:
