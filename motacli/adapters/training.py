@@ -17,8 +17,9 @@ from motacli.adapters.prompts import balance_loss
 from motacli.compose import TokenPrompt, batches_by_length, compose_base, tokenize_prompt
 from motacli.contracts import Backbone, Inversion, Prompt, Triplet
 from motacli.encoding import encode_texts
-from motacli.errors import DataError, MotaError
+from motacli.errors import DataError, MotaError, UnknownNameError
 
+SCOPES = ("batch", "bank")
 CHUNK = 32
 """Rows that go through the text encoder together."""
 
@@ -48,6 +49,16 @@ class TrainOptions:
     noise: float = 0.3
     seed: int = 0
     template: str = "a photo of {slot} that {caption}"
+
+    def __post_init__(self) -> None:
+        if self.scope not in SCOPES:
+            raise UnknownNameError("scope of the entropy", self.scope, SCOPES)
+        if self.batch_size < 2:
+            raise ValueError(f"batch_size {self.batch_size} is too small: triplets are told from one another")
+        if min(self.lr, self.wd, self.warmup, self.balance, self.anchor, self.noise, self.seed) < 0:
+            raise ValueError("lr, wd, warmup, balance, anchor, noise and seed must not be negative")
+        if self.template.count("{slot}") != 1 or "{caption}" not in self.template.partition("{slot}")[2]:
+            raise ValueError(f"template {self.template!r} needs one {{slot}}, and {{caption}} behind it")
 
     @property
     def needs_base(self) -> bool:
@@ -123,7 +134,8 @@ def with_base(
     """The same with the base model's composed features."""
     base = torch.empty_like(data.target)
     for rows in batches_by_length(data.prompts, batch_size):
-        base[rows] = compose_base(backbone, inversion, data.image[rows], [data.prompts[row] for row in rows.tolist()])
+        prompts = [data.prompts[row] for row in rows.tolist()]
+        base[rows] = compose_base(backbone, inversion, data.image[rows], prompts).to(base.device)
     return replace(data, base=F.normalize(base, dim=1))
 
 

@@ -20,6 +20,7 @@ from motacli.adapters.mota import MotaAdapter, MotaOptions
 from motacli.adapters.run import TrainedAdapter, train_run, write_run
 from motacli.adapters.training import TrainOptions
 from motacli.compose import compose_queries
+from motacli.config import parse_options
 from motacli.contracts import ImageRef, ImageText, Prompt, Triplet
 from motacli.encoding import encode_texts
 from motacli.errors import DataError, MotaError, UsageError
@@ -112,6 +113,21 @@ def test_training_changes_nothing_that_is_frozen(
     before = state_digest(inversion), state_digest(tiny_backbone.model)
     train(steps=2)
     assert (state_digest(inversion), state_digest(tiny_backbone.model)) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"scope": "bnk"}, "did you mean 'bank'"),
+        ({"batch_size": 1}, "too small"),
+        ({"anchor": -1.0}, "negative"),
+        ({"template": "a photo of {slot}"}, "{caption}"),
+        ({"template": "{caption} {slot}"}, "{caption}"),
+    ],
+)
+def test_training_options_are_checked(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        parse_options(TrainOptions, options, "training options")
 
 
 def test_an_anchor_keeps_queries_near_the_base_models(
