@@ -138,8 +138,7 @@ def _hits(unit: EvalUnit, row: int, ranking: Ranking | None) -> list[Hit]:
     assert ranking is not None  # asked for by DEPTH
     targets = unit.queries[row].targets
     scored = zip(ranking.ids[row], ranking.scores[row], strict=True)
-    # The end of a row may be filled up where a query's own gallery is smaller.
-    return [Hit(unit.images[id], float(score), id in targets) for id, score in scored if score > -2]
+    return [Hit(unit.images[id], float(score), id in targets) for id, score in scored]
 
 
 def _routing(shown: Shown, benchmarks: Sequence[tuple[MiniBenchmark, Mapping[str, Sequence[str]]]]) -> Routing:

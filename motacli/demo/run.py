@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -51,21 +51,21 @@ def run_demo(
     return results
 
 
+@dataclass
 class _Demo:
     """What the stages share; networks and features are loaded when a stage first needs them."""
 
-    def __init__(
-        self,
-        host: PluginHost,
-        layout: Layout,
-        seed: int,
-        recipe: Recipe,
-        progress: Progress,
-        plugins: Mapping[str, str],
-    ) -> None:
-        self.host, self.layout, self.seed, self.recipe = host, layout, seed, recipe
-        self.progress, self.plugins = progress, plugins
-        self.commands = Commands(layout, recipe, seed)
+    host: PluginHost
+    layout: Layout
+    seed: int
+    recipe: Recipe
+    progress: Progress
+    plugins: Mapping[str, str]
+
+    @property
+    def commands(self) -> Commands:
+        """The same by hand."""
+        return Commands(self.layout, self.recipe, self.seed)
 
     def stamp(self) -> Stamp:
         """The demo's settings and weights."""
