@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from typing import Self
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
+    from motacli.benchmarks.protocol import EvalProtocol
     from motacli.compose import TokenPrompt
     from motacli.console import Progress
     from motacli.inversions.data import PairFeatures
@@ -54,7 +55,8 @@ class Query:
     ``captions`` are the relative captions exactly as annotated (two in FashionIQ, one elsewhere). ``targets`` holds
     every ground truth, the annotated target first; it is empty where a benchmark keeps its targets secret.
     ``candidates`` is the query's own gallery (GeneCIS), ``subset`` the group that R_subset@K ranks (CIRR, without the
-    reference), ``tags`` the labels that metrics or analyses break down by (CIRCO's semantic aspects).
+    reference), ``tags`` the labels that metrics or analyses break down by (CIRCO's semantic aspects). ``concept`` says
+    what reference and target share, where that is annotated (CIRCO); published protocols leave it out.
     """
 
     id: str
@@ -64,6 +66,11 @@ class Query:
     candidates: tuple[str, ...] = ()
     subset: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    concept: str = ""
+
+
+APDivisor = Literal["min(K, targets)", "targets"]
+Ties = Literal["gallery order", "won", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,8 @@ class EvalUnit:
 
     ``gallery`` lists the image ids in the benchmark's own order, which breaks ties. ``images`` locates every picture
     the unit touches, references included. ``metrics`` names what is computed, for example ``("R@10", "R@50")``.
-    ``exclude_reference`` drops the reference from its own query's ranking (CIRR).
+    ``exclude_reference`` drops the reference from its own query's ranking (CIRR), ``ap_divisor`` is what AP@K divides
+    by, ``ties`` who wins among equal scores; `motacli.benchmarks.protocol` sets all of these.
     """
 
     name: str
@@ -83,6 +91,8 @@ class EvalUnit:
     images: Mapping[str, ImageRef] = field(repr=False)
     metrics: tuple[str, ...]
     exclude_reference: bool = False
+    ap_divisor: APDivisor = "min(K, targets)"
+    ties: Ties = "gallery order"
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,11 +249,11 @@ class Benchmark(Protocol):
     def load(self, root: Path, split: str | None = None, parts: Sequence[str] = ()) -> list[EvalUnit]:
         """Read the annotation files below ``root``; ``parts`` restricts to categories or tasks, empty means all."""
 
-    def prompts(self, query: Query, protocol: str) -> tuple[Prompt, ...]:
-        """The prompts of a query under a named protocol; several are encoded, normalised and averaged."""
+    def protocol(self, name: str) -> EvalProtocol:
+        """What a named protocol says about this benchmark: prompts, what is ranked, metrics.
 
-    def text(self, query: Query, protocol: str) -> str:
-        """The relative caption alone, as the text-only baseline encodes it."""
+        `motacli.benchmarks.protocol.ProtocolFiles` answers this from the protocols' files.
+        """
 
     def averages(self, units: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
         """Derived rows, such as the mean over FashionIQ's categories: unit name to metrics in percent."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from motacli.contracts import Benchmark, EvalUnit, Ranking
+from motacli.contracts import Benchmark, EvalUnit, Ranking, Ties
 from motacli.errors import MotaError
 from motacli.metrics import is_recall, percent, query_values
 from motacli.retrieval import BLOCK_SIZE, TargetRanks, check_features, private_ranks, private_top, target_ranks, top_k
@@ -21,9 +21,11 @@ class UnitResult:
     """The scores of one unit.
 
     ``metrics`` are percentages, ``hits`` the integer counts behind the recalls, ``per_query`` one value in 0..1 per
-    metric and query, in the order of the unit's queries. ``by_tag`` holds ``mAP@10[negation]`` and the like. ``ties``
-    counts the queries whose target has exactly the score of another entry, so that the order of the gallery had a say.
-    ``top`` and ``subset_top`` are rankings, kept on request. Without public targets only they are filled.
+    metric and query, in the order of the unit's queries, and ``ranks`` the 1-based ranks of each query's targets.
+    ``by_tag`` holds for some metrics the percentage over the queries that carry a tag: metric to tag to percent.
+    ``ties`` counts the queries whose target has exactly the score of another entry. Where that could move a metric,
+    ``tie_range`` tells from what (every such tie lost) to what (won), in percent. ``top`` and ``subset_top`` are
+    rankings, kept on request. Without public targets only they are filled.
     """
 
     name: str
@@ -31,8 +33,10 @@ class UnitResult:
     metrics: Mapping[str, float]
     hits: Mapping[str, int]
     per_query: Mapping[str, list[float]] = field(repr=False)
-    by_tag: Mapping[str, float]
-    ties: int
+    by_tag: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    ties: int = 0
+    tie_range: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    ranks: Sequence[Sequence[float]] = field(default=(), repr=False)
     top: Ranking | None = field(default=None, repr=False)
     subset_top: Ranking | None = field(default=None, repr=False)
 
@@ -49,16 +53,12 @@ def score_unit(
     rows = _Rows.of(unit)
     _check_shapes(unit, gallery, queries)
     scored = bool(unit.metrics) and any(rows.targets)
-    ranks = rows.ranks(queries, gallery, block_size) if scored else None
-    values = _values(unit.metrics, ranks, rows.subset_ranks(queries, gallery)) if ranks else {}
-    return UnitResult(
-        name=unit.name,
-        n=len(unit.queries),
-        metrics={name: percent(column) for name, column in values.items()},
-        hits={name: round(sum(column)) for name, column in values.items() if is_recall(name)},
-        per_query=values,
-        by_tag=_by_tag(unit, values),
-        ties=int(np.count_nonzero(ranks.tied)) if ranks else 0,
+    ranks = _Ranks(rows.ranks(queries, gallery, block_size), rows.subset_ranks(queries, gallery)) if scored else None
+    values = ranks.values(unit, unit.ties) if ranks else {}
+    return replace(
+        unit_result(unit, values, ranks.everyone.ranks if ranks else ()),
+        ties=int(np.count_nonzero(ranks.everyone.tied)) if ranks else 0,
+        tie_range=ranks.tie_range(unit) if ranks else {},
         top=_ranking(unit, *rows.top(queries, gallery, keep_top, block_size)) if keep_top else None,
         subset_top=_ranking(unit, *private_top(queries, gallery, rows.subsets, keep_top))
         if keep_top and rows.subsets
@@ -66,39 +66,52 @@ def score_unit(
     )
 
 
+def unit_result(
+    unit: EvalUnit, values: Mapping[str, list[float]], ranks: Sequence[Sequence[float] | np.ndarray]
+) -> UnitResult:
+    """What follows from each query's values in 0..1 (by metric) and its targets' ranks."""
+    return UnitResult(
+        name=unit.name,
+        n=len(unit.queries),
+        metrics={name: percent(column) for name, column in values.items()},
+        hits={name: round(sum(column)) for name, column in values.items() if is_recall(name)},
+        per_query=values,
+        by_tag=_by_tag(unit, values),
+        ranks=[list(map(float, row)) for row in ranks],
+    )
+
+
 def report_units(benchmark: Benchmark, results: Sequence[UnitResult]) -> dict[str, dict[str, dict[str, Any]]]:
-    """The JSON report ``{"units": {name: {"metrics", "hits", "n", "ties", "by_tag"}}}``, averages last."""
+    """The JSON report ``{"units": {name: {"metrics", "hits", "n", "ties", "tie_range"}}}``.
+
+    Behind the units come those derived from them: metrics by tag, such as ``circo_val_semantic_mAP@10``, and averages.
+    """
     units: dict[str, dict[str, Any]] = {
         result.name: {
             "metrics": dict(result.metrics),
             "hits": dict(result.hits),
             "n": result.n,
             "ties": result.ties,
-            "by_tag": dict(result.by_tag),
+            "tie_range": dict(result.tie_range),
         }
         for result in results
     }
-    total = {"n": sum(result.n for result in results), "ties": sum(result.ties for result in results)}
-    averages = benchmark.averages({result.name: result.metrics for result in results})
-    for name, metrics in averages.items():
-        units[name] = {"metrics": dict(metrics), "hits": {}, **total, "by_tag": {}}
+    for result in results:
+        for metric, by_tag in result.by_tag.items():
+            units[tag_unit(benchmark, result.name, metric)] = _derived(by_tag, [result])
+    for name, metrics in benchmark.averages({result.name: result.metrics for result in results}).items():
+        units[name] = _derived(metrics, results)
     return {"units": units}
 
 
-def bootstrap_ci(
-    values: Sequence[float], seed: int = 0, *, level: float = 0.95, resamples: int = 2000
-) -> tuple[float, float]:
-    """The percentile bootstrap interval of the mean of per-query values, in the values' own unit (Efron, 1979).
+def tag_unit(benchmark: Benchmark, unit: str, metric: str) -> str:
+    """What a metric's breakdown by the tags of a unit's queries is called."""
+    return f"{unit}_{getattr(benchmark, 'tags_name', 'by_tag')}_{metric}"
 
-    Queries are drawn with replacement, so it covers which queries were asked, not seeds of training.
-    """
-    data = np.asarray(values, dtype=np.float64)
-    if data.size == 0:
-        raise MotaError("no values to draw an interval from")
-    rng = np.random.default_rng(seed)
-    means = [data[rng.integers(0, data.size, data.size)].mean() for _ in range(resamples)]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+
+def _derived(metrics: Mapping[str, float], results: Sequence[UnitResult]) -> dict[str, Any]:
+    total = {"n": sum(result.n for result in results), "ties": sum(result.ties for result in results)}
+    return {"metrics": dict(metrics), "hits": {}, **total, "tie_range": {}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,18 +172,52 @@ def _check_shapes(unit: EvalUnit, gallery: np.ndarray, queries: np.ndarray) -> N
         raise MotaError(f"{unit.name}: only {answered} of {len(unit.queries)} queries have a target")
 
 
-def _values(metrics: Sequence[str], ranks: TargetRanks, subset: TargetRanks | None) -> dict[str, list[float]]:
-    return {name: query_values(name, ranks.ranks, subset.ranks if subset else None) for name in metrics}
+@dataclass(frozen=True, slots=True)
+class _Ranks:
+    """Ranks of the targets among everyone, and within the queries' subsets where they have any."""
+
+    everyone: TargetRanks
+    subset: TargetRanks | None
+
+    def values(self, unit: EvalUnit, ties: Ties) -> dict[str, list[float]]:
+        """Each metric's value for every query, ties decided by a rule."""
+        return {name: self._column(name, unit, ties) for name in unit.metrics}
+
+    def tie_range(self, unit: EvalUnit) -> dict[str, tuple[float, float]]:
+        """The metrics that ties can move: in percent with all of them lost, and won."""
+        if not self.everyone.tied.any() and not (self.subset and self.subset.tied.any()):
+            return {}
+        lost, won = (self.values(unit, ties) for ties in ("lost", "won"))
+        spans = {name: (percent(lost[name]), percent(won[name])) for name in unit.metrics}
+        return {name: (low, high) for name, (low, high) in spans.items() if low < high}
+
+    def _column(self, name: str, unit: EvalUnit, ties: Ties) -> list[float]:
+        recall = "mAP@" not in name
+        subset = _decided(self.subset, ties, recall) if self.subset else None
+        return query_values(name, _decided(self.everyone, ties, recall), subset, unit.ap_divisor)
 
 
-def _by_tag(unit: EvalUnit, values: Mapping[str, list[float]]) -> dict[str, float]:
+def _decided(ranks: TargetRanks, ties: Ties, recall: bool) -> Sequence[np.ndarray]:
+    """The ranks by one rule for ties; for recalls those of the first target, which may tie with other targets too."""
+    if ties == "gallery order":
+        return ranks.ranks
+    if recall:
+        return list((ranks.first_best if ties == "won" else ranks.first_worst)[:, None])
+    return ranks.best if ties == "won" else ranks.worst
+
+
+def _by_tag(unit: EvalUnit, values: Mapping[str, list[float]]) -> dict[str, dict[str, float]]:
     tags = dict.fromkeys(tag for query in unit.queries for tag in query.tags)
     return {
-        f"{name}[{tag}]": percent([v for v, query in zip(values[name], unit.queries, strict=True) if tag in query.tags])
+        name: {tag: percent([values[name][row] for row in tagged_rows(unit, tag)]) for tag in tags}
         for name in TAGGED_METRICS
-        if name in values
-        for tag in tags
+        if name in values and tags
     }
+
+
+def tagged_rows(unit: EvalUnit, tag: str) -> list[int]:
+    """Which queries carry a tag."""
+    return [row for row, query in enumerate(unit.queries) if tag in query.tags]
 
 
 def _ranking(unit: EvalUnit, rows: np.ndarray, scores: np.ndarray) -> Ranking:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from motacli.contracts import APDivisor
 from motacli.errors import MotaError, UnknownNameError
 
 NAME = re.compile(r"(R|Rsubset|mAP)@([1-9]\d*)")
@@ -31,14 +32,18 @@ def recall_at_k(ranks: Sequence[float] | np.ndarray, k: int) -> float:
     return float(ranks[0] <= k)
 
 
-def average_precision_at_k(ranks: Sequence[float] | np.ndarray, k: int) -> float:
+def average_precision_at_k(
+    ranks: Sequence[float] | np.ndarray, k: int, divisor: APDivisor = "min(K, targets)"
+) -> float:
     """``AP@K = sum over targets with rank <= K of (targets ranked so far / rank) / min(K, |targets|)`` for one query.
 
     The divisor is CIRCO's (Baldrati et al., 2023): a perfect top K scores 1 even with more than K targets, and a query
-    with fewer than K targets is not punished for the rest of the list.
+    with fewer than K targets is not punished for the rest of the list. ``"targets"`` divides by all targets instead,
+    as some suites do.
     """
     found = sorted(rank for rank in ranks if rank <= k)
-    return float(sum(count / rank for count, rank in enumerate(found, start=1))) / min(k, len(ranks))
+    total = len(ranks) if divisor == "targets" else min(k, len(ranks))
+    return float(sum(count / rank for count, rank in enumerate(found, start=1))) / total
 
 
 def mean_parts(name: str) -> tuple[str, ...]:
@@ -51,20 +56,33 @@ def is_recall(name: str) -> bool:
     return name.startswith(("R@", "Rsubset@"))
 
 
+def check_name(name: str) -> None:
+    """Raise `UnknownNameError` unless ``name`` is a metric's."""
+    for part in mean_parts(name) or (name,):
+        if NAME.fullmatch(part) is None:
+            raise UnknownNameError("metric", name, ("R@K", "Rsubset@K", "mAP@K", "mean_of_A_and_B"))
+
+
+def cut_off(name: str) -> int:
+    """The K of a metric that is no mean of others."""
+    return int(name.partition("@")[2])
+
+
 def query_values(
-    name: str, ranks: Sequence[np.ndarray], subset_ranks: Sequence[np.ndarray] | None = None
+    name: str,
+    ranks: Sequence[np.ndarray],
+    subset_ranks: Sequence[np.ndarray] | None = None,
+    ap_divisor: APDivisor = "min(K, targets)",
 ) -> list[float]:
     """The named metric for every query; ``subset_ranks`` are the ranks within the queries' subsets."""
+    check_name(name)
     parts = mean_parts(name)
     if parts:
-        columns = [query_values(part, ranks, subset_ranks) for part in parts]
+        columns = [query_values(part, ranks, subset_ranks, ap_divisor) for part in parts]
         return [sum(row) / len(parts) for row in zip(*columns, strict=True)]
-    match = NAME.fullmatch(name)
-    if match is None:
-        raise UnknownNameError("metric", name, ("R@K", "Rsubset@K", "mAP@K", "mean_of_A_and_B"))
-    kind, k = match[1], int(match[2])
+    kind, k = name.partition("@")[0], cut_off(name)
     if kind == "mAP":
-        return [average_precision_at_k(row, k) for row in ranks]
+        return [average_precision_at_k(row, k, ap_divisor) for row in ranks]
     if kind == "R":
         return [recall_at_k(row, k) for row in ranks]
     if subset_ranks is None:

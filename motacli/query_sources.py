@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -21,13 +21,15 @@ class QueryInputs:
     """What the queries of a unit are made of, in the unit's order.
 
     ``references`` ``(Q, d)`` are image features, not normalised; ``prompts`` holds one or more prompts per query,
-    ``texts`` the relative captions alone.
+    ``texts`` the relative captions alone, ``ids`` the queries' own, and ``unit`` what they are queries of.
     """
 
     backbone: Backbone
     references: Tensor
     prompts: Sequence[Sequence[Prompt]]
     texts: Sequence[str]
+    ids: Sequence[str] = ()
+    unit: str = ""
 
     @cached_property
     def text_features(self) -> Tensor:
@@ -92,6 +94,20 @@ class Composed:
     def vectors(self, inputs: QueryInputs) -> Tensor:
         """Unit vectors ``(Q, d)``."""
         return compose_queries(inputs.backbone, self.inversion, inputs.references, inputs.prompts, self.adapter)
+
+
+@dataclass(frozen=True)
+class Described:
+    """A description of the target from elsewhere, by unit and query id, encoded as it is (as CIReVL does)."""
+
+    texts: Mapping[str, Mapping[str, str]]
+    name: str = "description"
+
+    def vectors(self, inputs: QueryInputs) -> Tensor:
+        """Unit vectors ``(Q, d)``."""
+        texts = self.texts[inputs.unit]
+        features = encode_texts(inputs.backbone, [texts[id] for id in inputs.ids])
+        return F.normalize(torch.from_numpy(features), dim=1)
 
 
 @dataclass(frozen=True)

@@ -82,12 +82,22 @@ class _Counts:
         starts = np.cumsum([0, *lengths])[:-1]
         ranks = 1 + self.more + self.before
         best = ranks - self.rivals_before
-        columns = [tuple(np.split(column, starts[1:])) for column in (ranks, best, best + self.rivals)]
         first = starts[np.array(lengths, dtype=bool)]
         tied = np.zeros(len(targets), dtype=bool)
         tied[_owners(targets)[self.equal > 0]] = True
         first_best = 1 + self.more[first]
-        return TargetRanks(*columns, first_best, first_best + self.equal[first], tied)
+
+        def by_query(column: np.ndarray) -> tuple[np.ndarray, ...]:
+            return tuple(np.split(column, starts[1:]))
+
+        return TargetRanks(
+            by_query(ranks),
+            by_query(best),
+            by_query(best + self.rivals),
+            first_best=first_best,
+            first_worst=first_best + self.equal[first],
+            tied=tied,
+        )
 
 
 def check_features(features: np.ndarray, name: str) -> None:
@@ -164,7 +174,9 @@ def top_k(
         # What was let go scored no more than the worst that was kept, as far as float32 can tell.
         kth = np.take_along_axis(exact, order[:, -1:], 1)[:, 0]
         for query in np.flatnonzero(kth <= rough.min(axis=1) + _margin(queries)):
-            ids[query], best[query] = _exact_top(queries[query], gallery, k, -1 if excluded is None else excluded[query])
+            ids[query], best[query] = _exact_top(
+                queries[query], gallery, k, -1 if excluded is None else excluded[query]
+            )
     return ids, best
 
 
@@ -176,8 +188,8 @@ def private_ranks(
     A row that a list holds twice is two entries that tie; the target is its first.
     """
     scores = _private_scores(queries, gallery, candidates)
-    for query, (own, wanted) in enumerate(zip(candidates, targets, strict=True)):
-        if not set(wanted) <= set(own):
+    for query, (own, asked) in enumerate(zip(candidates, targets, strict=True)):
+        if not set(asked) <= set(own):
             raise MotaError(f"the target of query {query} is not among its candidates")
     owner = _owners(targets)
     place = np.array([list(candidates[q]).index(row) for q, rows in enumerate(targets) for row in rows], dtype=np.int64)
@@ -245,9 +257,7 @@ def _margin(features: np.ndarray) -> float:
     return 1.05 * (d + 16) * 2.0**-24
 
 
-def _score_blocks(
-    queries: np.ndarray, gallery: np.ndarray, excluded: np.ndarray | None, size: int
-) -> Iterator[_Block]:
+def _score_blocks(queries: np.ndarray, gallery: np.ndarray, excluded: np.ndarray | None, size: int) -> Iterator[_Block]:
     """Blocks of scores; those of the same queries follow each other in the order of the gallery."""
     for row in range(0, len(queries), size):
         block = queries[row : row + size].astype(np.float32, copy=False)

@@ -21,19 +21,15 @@ from motacli.benchmarks.genecis import GeneCIS
 from motacli.cache import FeatureCache, build_cache
 from motacli.errors import DataError, MotaError, UnknownNameError
 from motacli.evaluating import (
-    Evaluation,
     UnitData,
     build_unit_caches,
     evaluate,
-    headline,
     load_units,
-    summary,
     unit_cache,
-    unit_digest,
-    write_evaluation,
 )
 from motacli.inversions.pic2word import Pic2Word
 from motacli.query_sources import Composed, ImageOnly, QueryInputs, Sum, TextOnly
+from motacli.results import Evaluation, Setup, Weights, headline, summary, unit_digest, write_evaluation
 from motacli.runs import RunDir, partial_path
 from motacli.tiny.mini import write_circo, write_cirr, write_fashioniq
 from motacli.tiny.mini_genecis import write_genecis
@@ -89,8 +85,8 @@ def test_units_hold_unit_features_in_the_order_of_gallery_and_queries(
     references = F.normalize(data.inputs.references, dim=1).numpy()
     assert np.allclose(references, data.gallery[[row[query.reference] for query in data.unit.queries]], atol=1e-5)
     query = data.unit.queries[3]
-    assert data.inputs.prompts[3] == FashionIQ().prompts(query) and len(data.inputs.prompts[3]) == 2
-    assert data.inputs.texts[3] == FashionIQ().text(query)
+    assert data.inputs.prompts[3] == FashionIQ().protocol().prompts(query) and len(data.inputs.prompts[3]) == 2
+    assert data.inputs.texts[3] == FashionIQ().protocol().text(query)
 
 
 def test_a_picture_that_units_share_is_encoded_once(
@@ -196,7 +192,7 @@ def evaluated(units: list[UnitData], every: int = 1) -> Evaluation:
     """Each unit scored by its own oracle."""
     results = [evaluate(FashionIQ(), [data], Oracle(data, every), resamples=0).results[0] for data in units]
     report = {"units": {}}  # type: ignore[var-annotated]
-    return Evaluation("oracle", tuple(results), report)
+    return Evaluation("oracle", tuple(data.unit for data in units), tuple(results), report)
 
 
 def test_scores_average_and_headline(units: list[UnitData]) -> None:
@@ -287,14 +283,19 @@ def test_the_other_benchmarks_have_headlines(tmp_path: Path, tiny_backbone: Any)
 
 def test_the_record_keeps_the_values_of_every_query(units: list[UnitData], tmp_path: Path) -> None:
     found = evaluate(FashionIQ(), units, Sum(), keep_top=3, resamples=10)
+    setup = Setup(FashionIQ().protocol("pic2word"), "targetpad", {"backbone": Weights("tiny", "0123")})
     with RunDir.create(tmp_path / "run") as run:
-        write_evaluation(run, FashionIQ(), units, found)
+        write_evaluation(run, FashionIQ(), found, setup)
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     per_query = metrics.pop("per_query")
-    assert metrics == json.loads(json.dumps(summary(FashionIQ(), units, found)))
+    assert metrics == json.loads(json.dumps(summary(FashionIQ(), found, setup)))
     assert (metrics["benchmark"], metrics["split"], metrics["query"]) == ("fashioniq", "val", "image + text")
+    assert metrics["protocol"]["prompt"]["template"] == "a photo of * , {caption}"
+    assert metrics["preprocess"] == "targetpad" and metrics["weights"]["backbone"] == {"name": "tiny", "digest": "0123"}
     for data in units:
         kept = per_query[data.unit.name]
+        for ranks, hit in zip(kept["ranks"], kept["values"]["R@10"], strict=True):
+            assert (ranks[0] <= 10) == bool(hit)
         assert kept["ids"] == [query.id for query in data.unit.queries]
         row = metrics["units"][data.unit.name]["metrics"]
         assert 100 * np.mean(kept["values"]["R@10"]) == pytest.approx(row["R@10"])

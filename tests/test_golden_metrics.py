@@ -17,6 +17,7 @@ from motacli.benchmarks.circo import CIRCO
 from motacli.benchmarks.cirr import CIRR
 from motacli.benchmarks.fashioniq import FashionIQ
 from motacli.benchmarks.genecis import GeneCIS
+from motacli.benchmarks.submission import write_submissions
 from motacli.contracts import EvalUnit
 from motacli.evaluation import UnitResult, report_units, score_unit
 from motacli.metrics import average_precision_at_k, ranks_in
@@ -97,8 +98,9 @@ def test_derived_values_are_the_references(golden):
     assert fashion["fashioniq_average"]["metrics"] == pytest.approx(expected["fashioniq_average"], abs=TOLERANCE)
     mean = golden.result("cirr_val").metrics["mean_of_R@5_and_Rsubset@1"]
     assert mean == pytest.approx(expected["cirr_val_mean_of_R@5_and_Rsubset@1"], abs=TOLERANCE)
-    by_tag = {f"mAP@10[{tag}]": value for tag, value in expected["circo_val_semantic_mAP@10"].items()}
-    assert golden.result("circo_val").by_tag == pytest.approx(by_tag, abs=TOLERANCE)
+    circo = report_units(BENCHMARKS["circo"], [golden.result("circo_val")])["units"]
+    by_aspect = circo["circo_val_semantic_mAP@10"]["metrics"]
+    assert by_aspect == pytest.approx(expected["circo_val_semantic_mAP@10"], abs=TOLERANCE)
 
 
 @pytest.mark.parametrize("name", UNITS)
@@ -110,7 +112,7 @@ def test_only_the_known_duplicate_ties(golden, name):
 @pytest.mark.parametrize("name", [*UNITS, "cirr_test1", "circo_test"])
 def test_every_prompt_is_the_references(golden, name):
     benchmark, unit = BENCHMARKS[name.split("_")[0]], golden.unit(name)
-    ours = [benchmark.prompts(query, "searle") for query in unit.queries]
+    ours = [benchmark.protocol("searle").prompts(query) for query in unit.queries]
     files = [f"{name}_val_forward", f"{name}_val_reversed"] if name.startswith("fashioniq") else [name]
     for index, file in enumerate(files):
         texts = [f"{prompts[index].prefix}${prompts[index].suffix}" for prompts in ours]
@@ -137,6 +139,33 @@ def test_every_ranking_is_the_references(golden, name, file, near_ties):
             expected = [str(image) for image in best]
             found = list(ours[id][: len(expected)])
             assert found == expected or (id in may_swap and sorted(found) == sorted(expected)), id
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "near_ties"),
+    [
+        (
+            "cirr_test1",
+            ["cirr_test1_recall.first400", "cirr_test1_recall_subset"],
+            ["cirr_test1_recall_first400", "cirr_test1_recall_subset"],
+        ),
+        ("circo_val", ["circo_val"], ["circo_val"]),
+        ("circo_test", ["circo_test"], ["circo_test"]),
+    ],
+)
+def test_every_file_to_submit_is_the_references(golden, tmp_path, name, files, near_ties):
+    result, form = golden.result(name), BENCHMARKS[name.split("_")[0]].submission
+    paths = write_submissions(tmp_path, form, golden.unit(name), result.top, result.subset_top)
+    for path, file, known in zip(paths, files, near_ties, strict=True):
+        written, expected = json.loads(path.read_text(encoding="utf-8")), golden.read(f"submissions/{file}.json")
+        may_swap = set(golden.read("submissions/near_ties.json")[known])
+        assert list(written)[: len(expected)] == list(expected)
+        assert len(written) == len(form.files[0].header) + result.n
+        for key, best in expected.items():
+            found = written[key]
+            assert found == best or (key in may_swap and sorted(found) == sorted(best)), key
+        if not may_swap:
+            assert path.read_bytes() == (golden.folder / f"submissions/{file}.json").read_bytes()
 
 
 def test_circos_example_submission_scores_as_its_server_says(golden):

@@ -11,24 +11,38 @@ from pathlib import Path
 
 from motacli.benchmarks.annotations import Entry, locate, read_entries, read_json, unique
 from motacli.benchmarks.images import ImageFolder
-from motacli.benchmarks.protocol import ProtocolPrompts, find_choice
+from motacli.benchmarks.protocol import ProtocolFiles, find_choice
+from motacli.benchmarks.submission_format import SubmissionFile, SubmissionFormat
 from motacli.contracts import EvalUnit, ImageRef, Query
 from motacli.errors import DataError
 
 FOLDERS = ("cirr/", "", "CIRR/", "cirr/cirr/", "CIRR/cirr/")
 KEYS = frozenset({"pairid", "reference", "target_hard", "target_soft", "caption", "img_set"})
-MEAN = "mean_of_R@5_and_Rsubset@1"
-METRICS = ("R@1", "R@5", "R@10", "R@50", "Rsubset@1", "Rsubset@2", "Rsubset@3", MEAN)
 HINT = "git clone -b cirr_dataset https://github.com/Cuberick-Orion/CIRR.git cirr, inside the data root"
 
+SUBMISSION = SubmissionFormat(
+    files=(
+        SubmissionFile("cirr recall", 50, "_recall", header={"version": "rc2", "metric": "recall"}),
+        SubmissionFile(
+            "cirr recall_subset", 3, "_recall_subset", True, header={"version": "rc2", "metric": "recall_subset"}
+        ),
+    ),
+    queries={"test1": 4148, "val": 4181},
+    server="cirr.cecs.anu.edu.au",
+    ids="names",
+    reference="removed",
+    max_bytes=5_000_000,
+)
 
-class CIRR(ProtocolPrompts):
+
+class CIRR(ProtocolFiles):
     """Units ``cirr_val`` and ``cirr_test1``."""
 
     name = "cirr"
     headline = "R@10"
     splits: tuple[str, ...] = ("val", "test1")
     parts: tuple[str, ...] = ()
+    submission = SUBMISSION
 
     def load(self, root: Path, split: str | None = None, parts: Sequence[str] = ()) -> list[EvalUnit]:
         """Read ``captions/`` and ``image_splits/`` in ``root`` or ``root/cirr``; pictures beside or inside it."""
@@ -44,18 +58,16 @@ class CIRR(ProtocolPrompts):
         gallery = tuple(files)
         queries = tuple(_query(entry, files, gallery_file, public) for entry in entries)
         unique([query.id for query in queries], captions, "pairid")
-        return [
-            EvalUnit(
-                name=f"{self.name}_{split}",
-                benchmark=self.name,
-                split=split,
-                queries=queries,
-                gallery=gallery,
-                images=_images(root, base, files),
-                metrics=METRICS if public else (),
-                exclude_reference=True,
-            )
-        ]
+        unit = EvalUnit(
+            name=f"{self.name}_{split}",
+            benchmark=self.name,
+            split=split,
+            queries=queries,
+            gallery=gallery,
+            images=_images(root, base, files),
+            metrics=(),
+        )
+        return [self.protocol().apply(unit)]
 
     def averages(self, units: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
         """None: the derived mean is a metric of the unit."""

@@ -13,18 +13,17 @@ from pathlib import Path
 
 from motacli.benchmarks.annotations import Entry, locate, read_entries
 from motacli.benchmarks.images import ImageFolder
-from motacli.benchmarks.protocol import ProtocolPrompts, find_choice
+from motacli.benchmarks.protocol import ProtocolFiles, find_choice, mean_over_parts
 from motacli.contracts import EvalUnit, ImageRef, Query
 
 FOLDERS = ("genecis/", "", "genecis/genecis/")
 KEYS = frozenset({"condition", "reference", "target", "gallery"})
-METRICS = ("R@1", "R@2", "R@3")
 HINT = "git clone https://github.com/facebookresearch/genecis and give its folder as the data root, or name fewer parts"
 COCO = ("coco2017/val2017", "val2017", "coco/val2017", "COCO2017/val2017")
 VISUAL_GENOME = ("Visual_Genome/VG_All", "VG_100K_all", "Visual_Genome/VG_100K_all", "VG_All")
 
 
-class GeneCIS(ProtocolPrompts):
+class GeneCIS(ProtocolFiles):
     """Units ``genecis_<part>``, one for each of `parts`."""
 
     name = "genecis"
@@ -36,14 +35,12 @@ class GeneCIS(ProtocolPrompts):
         """Read ``genecis/<task>.json`` below ``root``; a unit's gallery is every picture of its task."""
         find_choice("genecis split", split or "val", self.splits)
         chosen = [find_choice("genecis task", part, self.parts) for part in parts or self.parts]
-        return [_load_task(root, task) for task in chosen]
+        return [self.protocol().apply(_load_task(root, task)) for task in chosen]
 
     def averages(self, units: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
         """``genecis_average``: the plain mean over the four tasks, absent unless all four were scored."""
-        rows = [units.get(f"{self.name}_{part}", {}) for part in self.parts]
-        if not all(metric in row for row in rows for metric in METRICS):
-            return {}
-        return {f"{self.name}_average": {metric: sum(row[metric] for row in rows) / len(rows) for metric in METRICS}}
+        means = mean_over_parts(self.name, self.parts, units)
+        return {f"{self.name}_average": means} if means else {}
 
 
 def _load_task(root: Path, task: str) -> EvalUnit:
@@ -73,7 +70,7 @@ def _load_task(root: Path, task: str) -> EvalUnit:
         queries=tuple(queries),
         gallery=tuple(images),
         images=images,
-        metrics=METRICS,
+        metrics=(),
     )
 
 

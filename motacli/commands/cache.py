@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 Data = Annotated[Path | None, typer.Option("--data", help="Image-text data: a folder, or a CSV, TSV or JSONL file.")]
 BenchmarkName = Annotated[str | None, typer.Option("--benchmark", help="Benchmark, see `mota ls benchmarks`.")]
 Root = Annotated[Path | None, typer.Option("--data-root", help="Folder that holds the benchmark.")]
-Parts = Annotated[
-    list[str] | None, typer.Option("--part", help="Category or task of the benchmark; repeatable. Default: all.")
-]
 ImageColumn = Annotated[str | None, typer.Option("--image-column", help="Column of the image paths in --data.")]
 CaptionColumn = Annotated[str | None, typer.Option("--caption-column", help="Column of the captions in --data.")]
 
@@ -37,7 +34,7 @@ def cache(
     benchmark: BenchmarkName = None,
     data_root: Root = None,
     split: options.Split = None,
-    part: Parts = None,
+    part: options.Parts = None,
     image_column: ImageColumn = None,
     caption_column: CaptionColumn = None,
     model: options.Model = "tiny",

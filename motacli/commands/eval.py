@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from motacli.commands import options
-from motacli.commands.session import chosen_options, session
+from motacli.commands.session import Session, chosen_options, session
 from motacli.console import Console
 from motacli.errors import UsageError
-from motacli.plugins import PluginHost
 
 if TYPE_CHECKING:
-    from motacli.contracts import Backbone, Benchmark
-    from motacli.evaluating import UnitData
-    from motacli.query_sources import QuerySource
+    from motacli.eval_run import Outcome, Task
+
+KEPT = 50
 
 
 class QueryKind(StrEnum):
@@ -29,10 +28,17 @@ class QueryKind(StrEnum):
     text = "text"
     sum = "sum"
     composed = "composed"
+    described = "described"
 
 
 BenchmarkName = Annotated[str, typer.Argument(metavar="BENCHMARK", help="Benchmark, see `mota ls benchmarks`.")]
-Query = Annotated[QueryKind, typer.Option("--query", help="What a query is made of; composed needs --inversion.")]
+Query = Annotated[
+    QueryKind | None,
+    typer.Option("--query", help="What a query is made of. Default: composed, or described with --descriptions."),
+]
+Descriptions = Annotated[
+    Path | None, typer.Option("--descriptions", metavar="FILE", help="JSON of query id to target description.")
+]
 Fusion = Annotated[
     float | None, typer.Option("--fusion", min=0.0, help="Add so much of the reference's image feature to the query.")
 ]
@@ -46,10 +52,37 @@ AdapterFolder = Annotated[
 Features = Annotated[
     Path | None, typer.Option("--features", help="Folder that `mota cache --benchmark` wrote. Default: encode now.")
 ]
-Parts = Annotated[list[str] | None, typer.Option("--part", help="Category or task; repeatable. Default: all.")]
-Protocol = Annotated[str, typer.Option("--protocol", help="Prompt protocol: searle or pic2word.")]
-KeptRanks = Annotated[int | None, typer.Option("--top-k", min=1, help="Also write so many entries of each ranking.")]
+Store = Annotated[
+    Path | None, typer.Option("--cache", metavar="DIR", help="Keep image features in DIR, and find them there again.")
+]
+GalleryFeatures = Annotated[
+    Path | None, typer.Option("--gallery-features", metavar="FILE", help="HDF5 of any model's gallery features.")
+]
+QueryFeatures = Annotated[
+    Path | None, typer.Option("--query-features", metavar="FILE", help="HDF5 of any model's query features.")
+]
+Rankings = Annotated[Path | None, typer.Option("--rankings", metavar="FILE", help="JSON of ready rankings to score.")]
+SubsetRankings = Annotated[
+    Path | None, typer.Option("--subset-rankings", metavar="FILE", help="The same within CIRR's subsets.")
+]
+Protocol = Annotated[str, typer.Option("--protocol", help="searle, pic2word, or a TOML file in their form.")]
+SharedConcept = Annotated[
+    bool, typer.Option("--shared-concept", help="Say what reference and target share (CIRCO); not comparable.")
+]
+DropBroken = Annotated[bool, typer.Option("--drop-broken", help="Go on without broken pictures, and record them.")]
+Submission = Annotated[
+    Path | None, typer.Option("--submission", metavar="DIR", help="Write the test server's files to DIR.")
+]
+KeptRanks = Annotated[
+    int | None, typer.Option("--top-k", min=1, help=f"Entries of each ranking that --out keeps. Default: {KEPT}.")
+]
 OptionalOut = Annotated[Path | None, typer.Option("--out", help="Folder for the record. Default: only print.")]
+
+_SUPPLIED = ("gallery_features", "query_features", "rankings", "subset_rankings")
+_OF_MODELS = (
+    *("query", "descriptions", "fusion", "inversion", "inversion_weights", "adapter", "features", "store"),
+    *("shared_concept", "drop_broken", "pretrained"),
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -61,15 +94,24 @@ def evaluate(
     ctx: typer.Context,
     benchmark: BenchmarkName,
     data_root: options.DataRoot,
-    query: Query = QueryKind.composed,
+    query: Query = None,
+    descriptions: Descriptions = None,
     fusion: Fusion = None,
     inversion: InversionName = None,
     inversion_weights: InversionWeights = None,
     adapter: AdapterFolder = None,
     features: Features = None,
+    store: Store = None,
+    gallery_features: GalleryFeatures = None,
+    query_features: QueryFeatures = None,
+    rankings: Rankings = None,
+    subset_rankings: SubsetRankings = None,
     split: options.Split = None,
-    part: Parts = None,
+    part: options.Parts = None,
     protocol: Protocol = "searle",
+    shared_concept: SharedConcept = False,
+    drop_broken: DropBroken = False,
+    submission: Submission = None,
     top_k: KeptRanks = None,
     out: OptionalOut = None,
     model: options.Model = "tiny",
@@ -80,108 +122,145 @@ def evaluate(
     batch_size: options.BatchSize = 64,
     workers: options.Workers = 0,
 ) -> None:
-    """Score queries on a benchmark: the picture or the text alone, their sum, or an inversion network's composition."""
-    from motacli.evaluating import evaluate as score
-    from motacli.evaluating import load_units, summary, write_evaluation
-    from motacli.models import BackboneChoice, load_backbone
+    """Score queries on a benchmark: the picture or the text alone, their sum, an inversion network's composition,
+    or what another model made: its features or its rankings."""
+    from motacli.benchmarks.submission import write_submissions
+    from motacli.benchmarks.submission_format import submission_format
+    from motacli.eval_run import Task
+    from motacli.results import summary, write_evaluation
     from motacli.runs import PROVENANCE, RunDir, provenance
 
     current = session(ctx)
     _refuse_mixtures(ctx)
+    dataset = current.host.component("benchmarks", benchmark).load()()
+    kept = max((top_k or KEPT) if out is not None else 0, KEPT if submission is not None else 0)
+    task = Task(dataset, data_root, dataset.protocol(protocol), split, part or (), kept, shared_concept)
+    form = None if submission is None else submission_format(dataset)
     with nullcontext() if out is None else RunDir.create(out) as run:
-        dataset: Benchmark = current.host.component("benchmarks", benchmark).load()()
-        choice = BackboneChoice(model, pretrained, device, precision.value, preprocess.value)
-        backbone = load_backbone(current.host, choice)
-        source = _source(ctx, current.host, backbone)
-        units = load_units(
-            dataset,
-            data_root,
-            backbone,
-            split=split,
-            parts=part or (),
-            protocol=protocol,
-            cache_dir=features,
-            batch_size=batch_size,
-            workers=workers,
-            progress=current.console,
-        )
-        evaluation = score(dataset, units, source, keep_top=top_k or 0)
+        outcome = _outcome(ctx, current, task)
         if run is not None:
-            write_evaluation(run, dataset, units, evaluation)
+            write_evaluation(run, dataset, outcome.evaluation, outcome.setup)
             run.write_config("eval", chosen_options(ctx))
-            digests = _digests(source, backbone, units, adapter, features)
-            record = provenance(plugins=current.versions(), device=str(backbone.device), digests=digests)
+            versions = current.versions()
+            record = provenance(plugins=versions, device=outcome.device, digests=outcome.digests)
             run.write_json(PROVENANCE, record)
-    _print(current.console, summary(dataset, units, evaluation))
+    if submission is not None and form is not None:
+        for unit, result in zip(outcome.evaluation.units, outcome.evaluation.results, strict=True):
+            for path in write_submissions(submission, form, unit, result.top, result.subset_top):
+                current.console.log(f"wrote {path}")
+    _print(current.console, summary(dataset, outcome.evaluation, outcome.setup))
+
+
+def _outcome(ctx: typer.Context, current: Session, task: Task) -> Outcome:
+    """The evaluation by whichever way the options say."""
+    from motacli.eval_run import Pictures, QueryChoice, evaluate_features, evaluate_models, evaluate_rankings
+
+    given: dict[str, Any] = ctx.params
+    if given["rankings"] is not None:
+        return evaluate_rankings(task, given["rankings"], given["subset_rankings"])
+    if given["gallery_features"] is not None:
+        return evaluate_features(task, given["gallery_features"], given["query_features"])
+    from motacli.models import BackboneChoice
+
+    names = ("inversion", "inversion_weights", "adapter", "descriptions", "fusion")
+    choice = BackboneChoice(
+        *(given["model"], given["pretrained"], given["device"]), given["precision"].value, given["preprocess"].value
+    )
+    return evaluate_models(
+        task,
+        current.host,
+        choice,
+        QueryChoice(_kind(given).value, **{name: given[name] for name in names}),
+        Pictures(given["features"], given["store"], given["drop_broken"], given["batch_size"], given["workers"]),
+        current.console,
+    )
+
+
+def _kind(given: Mapping[str, Any]) -> QueryKind:
+    if given["query"] is not None:
+        return QueryKind(given["query"])
+    return QueryKind.composed if given["descriptions"] is None else QueryKind.described
 
 
 def _refuse_mixtures(ctx: typer.Context) -> None:
     """Options that would be without effect, or effects without their option."""
-    kind, given = ctx.params["query"], {name for name, value in ctx.params.items() if value is not None}
+    given = {name for name, value in ctx.params.items() if value not in (None, False, [])}
+    if given & set(_SUPPLIED):
+        _refuse_supplied_mixtures(given)
+    else:
+        _refuse_query_mixtures(_kind(ctx.params), given)
+    if "top_k" in given and "out" not in given:
+        raise UsageError("--top-k has nowhere to put the rankings", "give --out")
+
+
+def _refuse_supplied_mixtures(given: set[str]) -> None:
+    for name, partner in (
+        ("gallery_features", "query_features"),
+        ("query_features", "gallery_features"),
+        ("subset_rankings", "rankings"),
+    ):
+        if name in given and partner not in given:
+            raise UsageError(f"{_flag(name)} needs {_flag(partner)}", "give both")
+    if {"rankings", "gallery_features"} <= given:
+        raise UsageError("--rankings does not go with --gallery-features", "score one of the two")
+    others = _OF_MODELS if "rankings" not in given else (*_OF_MODELS, "submission", "top_k")
+    for name in others:
+        if name in given:
+            supplied = next(option for option in _SUPPLIED if option in given)
+            raise UsageError(f"{_flag(name)} does not go with {_flag(supplied)}", "leave one of the two out")
+
+
+def _refuse_query_mixtures(kind: QueryKind, given: set[str]) -> None:
     composing = [name for name in ("inversion", "inversion_weights", "adapter") if name in given]
     if kind is QueryKind.composed and "inversion" not in given:
         raise UsageError(
             "composed queries need an inversion network", "give --inversion, or --query image, text or sum"
         )
     if kind is not QueryKind.composed and composing:
-        option = f"--{composing[0].replace('_', '-')}"
-        raise UsageError(f"{option} does not go with --query {kind.value}", "leave it out, or ask for --query composed")
+        hint = "leave it out, or ask for --query composed"
+        raise UsageError(f"{_flag(composing[0])} does not go with --query {kind.value}", hint)
+    if (kind is QueryKind.described) != ("descriptions" in given):
+        raise UsageError("--query described and --descriptions go together", "give --descriptions FILE alone")
     if kind is QueryKind.image and "fusion" in given:
         raise UsageError("--fusion does not go with --query image", "the query is the reference already")
-    if "top_k" in given and "out" not in given:
-        raise UsageError("--top-k has nowhere to put the rankings", "give --out")
+    if kind is not QueryKind.composed and "shared_concept" in given:
+        raise UsageError("--shared-concept changes the prompt of composed queries", "leave it out")
+    if {"features", "store"} <= given:
+        raise UsageError("--features does not go with --cache", "both say where image features are")
 
 
-def _source(ctx: typer.Context, host: PluginHost, backbone: Backbone) -> QuerySource:
-    from motacli.query_sources import ImageOnly, LateFusion, Sum, TextOnly
-
-    plain: dict[QueryKind, QuerySource] = {
-        QueryKind.image: ImageOnly(),
-        QueryKind.text: TextOnly(),
-        QueryKind.sum: Sum(),
-    }
-    options, kind = ctx.params, ctx.params["query"]
-    source = plain[kind] if kind in plain else _composed(options, host, backbone)
-    return source if options["fusion"] is None else LateFusion(source, options["fusion"])
-
-
-def _composed(options: Mapping[str, Any], host: PluginHost, backbone: Backbone) -> QuerySource:
-    from motacli.adapters.files import load_adapter
-    from motacli.models import load_inversion
-    from motacli.query_sources import Composed
-
-    inversion = load_inversion(host, options["inversion"], backbone, options["inversion_weights"])
-    folder = options["adapter"]
-    return Composed(inversion, None if folder is None else load_adapter(host, folder, backbone, inversion))
-
-
-def _digests(
-    source: QuerySource, backbone: Backbone, units: Sequence[UnitData], adapter: Path | None, features: Path | None
-) -> dict[str, str]:
-    """Digests of the weights and data behind a result."""
-    from motacli.adapters.files import WEIGHTS, state_digest
-    from motacli.evaluating import unit_cache, unit_digest
-    from motacli.query_sources import Composed, LateFusion
-    from motacli.runs import file_digest
-
-    inner = source.source if isinstance(source, LateFusion) else source
-    digests = {"backbone": backbone.fingerprint()}
-    if isinstance(inner, Composed):
-        digests["inversion"] = state_digest(inner.inversion) or ""
-    if adapter is not None:
-        digests["adapter"] = file_digest(adapter / WEIGHTS)
-    for data in units:
-        digests[data.unit.name] = unit_digest(data.unit)
-        if features is not None:
-            digests[f"features of {data.unit.name}"] = file_digest(unit_cache(features, data.unit))
-    return digests
+def _flag(name: str) -> str:
+    return "--cache" if name == "store" else f"--{name.replace('_', '-')}"
 
 
 def _print(console: Console, result: Mapping[str, Any]) -> None:
     if console.json:
         console.data(result)
         return
-    units = result["units"].items()
-    console.table([{"unit": name, **row["metrics"], "n": row["n"]} for name, row in units], title=result["query"])
-    if not any(row["metrics"] for _, row in units):
-        console.log("this split keeps its targets secret: only rankings can be written, with --top-k and --out")
+    plain = {name: row for name, row in result["units"].items() if set(row["metrics"]) <= set(_scored(result))}
+    rows = [{"unit": name, **_cells(row, result["headline"]), "n": row["n"]} for name, row in plain.items()]
+    metrics = dict.fromkeys(name for row in plain.values() for name in row["metrics"])
+    console.table(rows, columns=["unit", *metrics, "n"], title=result["query"])
+    for name, row in result["units"].items():
+        if name not in plain:
+            console.log(f"{name}: " + ", ".join(f"{tag} {value:.2f}" for tag, value in row["metrics"].items()))
+        for metric, (low, high) in row.get("tie_range", {}).items():
+            console.log(f"{name}: ties decide {metric}, {low:.2f} if all are lost, {high:.2f} if all are won")
+    if not any(row["metrics"] for row in plain.values()):
+        console.log("this split keeps its targets secret: rankings go to --out, a server's files to --submission")
+
+
+def _scored(result: Mapping[str, Any]) -> list[str]:
+    """The metrics of the units and their averages: those with a cut-off, unlike the tags of a breakdown."""
+    return [name for row in result["units"].values() for name in row["metrics"] if "@" in name]
+
+
+def _cells(row: Mapping[str, Any], headline: Mapping[str, float]) -> dict[str, Any]:
+    """A unit's metrics, those of the headline with their interval."""
+    intervals = row.get("ci", {})
+    return {
+        name: f"{value:.2f} [{intervals[name][0]:.1f}, {intervals[name][1]:.1f}]"
+        if name in headline and name in intervals
+        else value
+        for name, value in row["metrics"].items()
+    }

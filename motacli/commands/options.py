@@ -46,6 +46,10 @@ AdapterName = Annotated[str | None, typer.Option("--adapter", help="Adapter: a t
 
 DataRoot = Annotated[Path, typer.Option("--data-root", help="Folder that holds the data set.")]
 Split = Annotated[str | None, typer.Option("--split", help="Split of the data set.")]
+Parts = Annotated[
+    list[str] | None,
+    typer.Option("--part", "--category", "--task", help="Category or task; repeatable. Default: all."),
+]
 Out = Annotated[Path, typer.Option("--out", help="Where the result goes; nothing is ever overwritten.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Rows per step.")]

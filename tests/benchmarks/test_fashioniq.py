@@ -9,7 +9,7 @@ def test_units_queries_and_gallery_order(fashioniq_root):
     units = FashionIQ().load(fashioniq_root)
     assert [unit.name for unit in units] == ["fashioniq_dress", "fashioniq_shirt", "fashioniq_toptee"]
     assert units[0].gallery == ("A3", "A1", "A2") and not units[0].exclude_reference
-    assert units[0].queries[0] == Query("0", "A1", (" is red.", "has, sleeves "), ("A2",))
+    assert units[0].queries[0] == Query("A1|A2", "A1", (" is red.", "has, sleeves "), ("A2",))
     assert units[0].queries[1].captions == ("", "longer")
     assert units[0].images["A1"].path == fashioniq_root / "images/A1.jpg"
 

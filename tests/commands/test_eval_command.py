@@ -17,9 +17,10 @@ from motacli.benchmarks.fashioniq import FashionIQ
 from motacli.cli import main
 from motacli.evaluating import build_unit_caches
 from motacli.inversions.pic2word import Pic2Word
+from motacli.models import BackboneChoice
 from motacli.plugins import PluginHost
 from motacli.runs import file_digest
-from motacli.tiny.mini import write_fashioniq
+from motacli.tiny.mini import write_circo, write_fashioniq
 
 UNITS = ["fashioniq_dress", "fashioniq_shirt", "fashioniq_toptee", "fashioniq_average"]
 
@@ -35,7 +36,7 @@ def inversion(monkeypatch: pytest.MonkeyPatch, tiny_backbone: Any) -> Pic2Word:
         return network
 
     models = ModuleType("motacli.models")
-    models.BackboneChoice = lambda model, pretrained, device, precision, preprocess: model  # type: ignore[attr-defined]
+    models.BackboneChoice = BackboneChoice  # type: ignore[attr-defined]
     models.load_backbone = lambda host, choice: tiny_backbone  # type: ignore[attr-defined]
     models.load_inversion = load_inversion  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "motacli.models", models)
@@ -181,6 +182,22 @@ def test_composed_queries_with_and_without_an_adapter(
         (["--query", "text", "--part", "dres"], 2, "did you mean 'dress'?"),
         (["--query", "text", "--split", "train"], 2, "unknown fashioniq split"),
         (["--query", "text", "--features", "nowhere"], 1, "no features of fashioniq_dress"),
+        (["--query", "text", "--category", "dres"], 2, "did you mean 'dress'?"),
+        (["--query", "text", "--protocol", "gone.toml"], 1, "no such protocol file"),
+        (["--query", "text", "--features", "a", "--cache", "b"], 2, "--features does not go with --cache"),
+        (["--query", "text", "--descriptions", "d.json"], 2, "go together"),
+        (["--query", "described"], 2, "go together"),
+        (["--query", "text", "--shared-concept"], 2, "--shared-concept changes the prompt of composed queries"),
+        (["--inversion", "pic2word", "--shared-concept"], 2, "name no shared concept"),
+        (["--query", "text", "--submission", "s"], 2, "has no submission files"),
+        (["--gallery-features", "g.h5"], 2, "--gallery-features needs --query-features"),
+        (["--query-features", "q.h5"], 2, "--query-features needs --gallery-features"),
+        (["--gallery-features", "g.h5", "--query-features", "q.h5"], 1, "no such feature file"),
+        (["--gallery-features", "g.h5", "--query-features", "q.h5", "--query", "text"], 2, "--query does not go with"),
+        (["--rankings", "r.json", "--gallery-features", "g.h5", "--query-features", "q.h5"], 2, "does not go with"),
+        (["--subset-rankings", "r.json"], 2, "--subset-rankings needs --rankings"),
+        (["--rankings", "r.json", "--fusion", "1"], 2, "--fusion does not go with --rankings"),
+        (["--rankings", "r.json"], 1, "r.json not found"),
     ],
 )
 def test_mistakes_leave_nothing_behind(
@@ -235,3 +252,88 @@ def test_a_split_without_public_targets_says_so(
         and "keeps its targets secret" in err
     )
     assert (tmp_path / "run" / "rankings" / "fashioniq_dress_test.json").exists()
+
+
+def test_features_are_kept_and_found_again(
+    argv: list[str],
+    tmp_path: Path,
+    host: PluginHost,
+    tiny_backbone: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    argv += ["--query", "image", "--part", "dress", "--part", "shirt", "--cache", str(tmp_path / "store"), "--json"]
+    first = run(argv, capsys, host)
+    assert first[0] == 0, first[2]
+    kept = sorted(path.name for path in (tmp_path / "store").iterdir())
+    assert len(kept) == 2 and all(name.startswith("fashioniq-") and name.endswith(".h5") for name in kept)
+    monkeypatch.setattr(tiny_backbone, "encode_image", None)
+    assert run(argv, capsys, host) == first
+    monkeypatch.setattr(tiny_backbone, "fingerprint", lambda: "0123456789abcdef")
+    code, _, err = run(argv, capsys, host)  # other weights are other features
+    assert code == 1 and "NoneType" in err
+
+
+def test_descriptions_are_queries(
+    argv: list[str], root: Path, features: Path, tmp_path: Path, host: PluginHost, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unit = FashionIQ().load(root, parts=["dress"])[0]
+    texts = {query.id: FashionIQ().protocol().text(query) for query in unit.queries}
+    (tmp_path / "d.json").write_text(json.dumps(texts))
+    argv += ["--part", "dress", "--features", str(features), "--json"]
+    described = json.loads(run([*argv, "--descriptions", str(tmp_path / "d.json")], capsys, host)[1])
+    by_text = json.loads(run([*argv, "--query", "text"], capsys, host)[1])
+    assert described["units"] == by_text["units"] and described["query"] == "description"
+    assert described["weights"]["descriptions"]["digest"] == file_digest(tmp_path / "d.json")
+    fused = json.loads(run([*argv, "--descriptions", str(tmp_path / "d.json"), "--fusion", "0.5"], capsys, host)[1])
+    assert fused["query"] == "description + 0.5 image" and fused["units"] != by_text["units"]
+
+
+def test_everything_that_made_a_result_is_in_it(
+    argv: list[str], tiny_backbone: Any, inversion: Pic2Word, host: PluginHost, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv += ["--part", "dress", "--inversion", "pic2word", "--protocol", "pic2word", "--json"]
+    found = json.loads(run(argv, capsys, host)[1])
+    assert found["protocol"]["name"] == "pic2word"
+    assert found["protocol"]["prompt"]["template"] == "a photo of * , {caption}"
+    assert found["protocol"]["ranking"]["reference"] == "kept" and found["preprocess"] == "clip"
+    assert found["weights"] == {
+        "backbone": {"name": "tiny", "digest": tiny_backbone.fingerprint()},
+        "inversion": {"name": "pic2word", "digest": state_digest(inversion)},
+    }
+    assert list(found["units"]["fashioniq_dress"]["metrics"]) == ["R@1", "R@5", "R@10", "R@50", "R@100"]
+
+
+def test_a_record_holds_fifty_entries_of_each_ranking_unless_told_otherwise(
+    argv: list[str], features: Path, tmp_path: Path, host: PluginHost, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv += ["--query", "text", "--part", "dress", "--features", str(features), "--out", str(tmp_path / "run")]
+    assert run(argv, capsys, host)[0] == 0
+    ranking = json.loads((tmp_path / "run/rankings/fashioniq_dress.json").read_text())
+    gallery = len(FashionIQ().load(Path(argv[3]), parts=["dress"])[0].gallery)
+    assert {len(ids) for ids in ranking["ids"]} == {min(50, gallery)}
+
+
+def test_a_shared_concept_changes_the_query(
+    tmp_path: Path, host: PluginHost, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_circo(tmp_path / "circo", 1, "val", queries=6, others=20)
+    argv = ["eval", "circo", "--data-root", str(tmp_path / "circo"), "--inversion", "pic2word", "--json"]
+    plain = json.loads(run(argv, capsys, host)[1])
+    told = json.loads(run([*argv, "--shared-concept"], capsys, host)[1])
+    assert told["protocol"]["name"] == "searle+concept" and "{concept}" in told["protocol"]["prompt"]["template"]
+    assert plain["units"] != told["units"]
+    assert any(name.startswith("circo_val_semantic") for name in plain["units"])
+
+
+def test_submission_files_are_written_and_never_overwritten(
+    tmp_path: Path, host: PluginHost, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_circo(tmp_path / "circo", 1, "val", queries=6, others=60)
+    argv = ["eval", "circo", "--data-root", str(tmp_path / "circo"), "--query", "text"]
+    code, _, err = run([*argv, "--submission", str(tmp_path / "s")], capsys, host)
+    assert code == 0 and "circo_val.json" in err
+    written = json.loads((tmp_path / "s/circo_val.json").read_text())
+    assert list(written) == [str(number) for number in range(6)] and {len(ids) for ids in written.values()} == {50}
+    code, _, err = run([*argv, "--submission", str(tmp_path / "s")], capsys, host)
+    assert code == 1 and "exists already" in err
