@@ -239,7 +239,12 @@ class Adapter(Protocol):
 
 
 class Benchmark(Protocol):
-    """A benchmark: where its files are, what a query says, and which numbers it reports."""
+    """A benchmark: where its files are, what a query says, and which numbers it reports.
+
+    One whose rankings a server scores has an attribute ``submission``, a
+    `motacli.benchmarks.submission_format.SubmissionFormat`. ``tags_name`` names the breakdown by its queries' tags, and
+    ``load_with_gallery(root, split, parts, ids, where)`` loads it without a list of its gallery that may be absent.
+    """
 
     name: str
     headline: str

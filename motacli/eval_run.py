@@ -128,6 +128,20 @@ def evaluate_models(
     return Outcome(evaluation, setup, digests, str(backbone.device))
 
 
+def submit(folder: Path, benchmark: Benchmark, evaluation: Evaluation) -> list[Path]:
+    """Write the files that the benchmark's test server takes; rankings have to be kept. `UsageError` where it has none.
+
+    See `motacli.benchmarks.submission.write_submissions`.
+    """
+    from motacli.benchmarks.submission import write_submissions
+    from motacli.benchmarks.submission_format import submission_format
+
+    form = submission_format(benchmark)
+    pairs = zip(evaluation.units, evaluation.results, strict=True)
+    written = (write_submissions(folder, form, unit, result.top, result.subset_top) for unit, result in pairs)
+    return [path for paths in written for path in paths]
+
+
 def _of_files(task: Task, evaluation: Evaluation, files: Mapping[str, Path]) -> Outcome:
     """What came of files that take the place of models; ``files`` may hold ``{unit}``."""
     from motacli.supplied.files import unit_paths

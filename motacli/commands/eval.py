@@ -124,9 +124,8 @@ def evaluate(
 ) -> None:
     """Score queries on a benchmark: the picture or the text alone, their sum, an inversion network's composition,
     or what another model made: its features or its rankings."""
-    from motacli.benchmarks.submission import write_submissions
     from motacli.benchmarks.submission_format import submission_format
-    from motacli.eval_run import Task
+    from motacli.eval_run import Task, submit
     from motacli.results import summary, write_evaluation
     from motacli.runs import PROVENANCE, RunDir, provenance
 
@@ -135,7 +134,8 @@ def evaluate(
     dataset = current.host.component("benchmarks", benchmark).load()()
     kept = max((top_k or KEPT) if out is not None else 0, KEPT if submission is not None else 0)
     task = Task(dataset, data_root, dataset.protocol(protocol), split, part or (), kept, shared_concept)
-    form = None if submission is None else submission_format(dataset)
+    if submission is not None:
+        submission_format(dataset)  # a benchmark without a server is refused before anything is encoded
     with nullcontext() if out is None else RunDir.create(out) as run:
         outcome = _outcome(ctx, current, task)
         if run is not None:
@@ -144,10 +144,9 @@ def evaluate(
             versions = current.versions()
             record = provenance(plugins=versions, device=outcome.device, digests=outcome.digests)
             run.write_json(PROVENANCE, record)
-    if submission is not None and form is not None:
-        for unit, result in zip(outcome.evaluation.units, outcome.evaluation.results, strict=True):
-            for path in write_submissions(submission, form, unit, result.top, result.subset_top):
-                current.console.log(f"wrote {path}")
+    if submission is not None:
+        for path in submit(submission, dataset, outcome.evaluation):
+            current.console.log(f"wrote {path}")
     _print(current.console, summary(dataset, outcome.evaluation, outcome.setup))
 
 
