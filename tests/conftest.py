@@ -20,6 +20,19 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def golden_features(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the reference's synthetic features, one ``.npz`` per unit, made by its own script."""
+    import subprocess
+    import sys
+
+    folder = tmp_path_factory.mktemp("golden")
+    script, config = shared / "golden/make_features.py", shared / "golden/config.json"
+    options = ["--benchmarks", shared / "benchmarks", "--config", config, "--out", folder]
+    subprocess.run([sys.executable, script, *options], check=True, capture_output=True)
+    return folder
+
+
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests see neither the user's MOTA_ variables nor the plugins that happen to be installed."""

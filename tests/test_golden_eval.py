@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +38,10 @@ SLIPS = {
 class Features:
     """The reference's features as HDF5 files, and its answers."""
 
-    def __init__(self, shared: Path, folder: Path) -> None:
+    def __init__(self, shared: Path, made: Path, folder: Path) -> None:
         self.roots, self.folder = shared / "benchmarks", folder
         self.metrics: dict[str, Any] = json.loads((shared / "golden/metrics.json").read_text())
-        for arrays in folder.glob("*.npz"):
+        for arrays in made.glob("*.npz"):
             found = np.load(arrays)
             unit = arrays.stem.removesuffix("_val") if arrays.stem.startswith("fashioniq") else arrays.stem
             for suffix, ids, features in (("g", "names", "gallery"), ("q", "query_id", "query")):
@@ -56,12 +54,8 @@ class Features:
 
 
 @pytest.fixture(scope="module")
-def features(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Features:
-    folder = tmp_path_factory.mktemp("features")
-    script, config = shared / "golden/make_features.py", shared / "golden/config.json"
-    options = ["--benchmarks", shared / "benchmarks", "--config", config, "--out", folder]
-    subprocess.run([sys.executable, script, *options], check=True, capture_output=True)
-    return Features(shared, folder)
+def features(shared: Path, golden_features: Path, tmp_path_factory: pytest.TempPathFactory) -> Features:
+    return Features(shared, golden_features, tmp_path_factory.mktemp("features"))
 
 
 def run(argv: list[str], host: PluginHost, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:

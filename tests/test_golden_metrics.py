@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -69,12 +67,8 @@ class Golden:
 
 
 @pytest.fixture(scope="module")
-def golden(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Golden:
-    features = tmp_path_factory.mktemp("features")
-    script, config = shared / "golden/make_features.py", shared / "golden/config.json"
-    options = ["--benchmarks", shared / "benchmarks", "--config", config, "--out", features]
-    subprocess.run([sys.executable, script, *options], check=True, capture_output=True)
-    return Golden(shared, features, tmp_path_factory.mktemp("circo"))
+def golden(shared: Path, golden_features: Path, tmp_path_factory: pytest.TempPathFactory) -> Golden:
+    return Golden(shared, golden_features, tmp_path_factory.mktemp("circo"))
 
 
 @pytest.mark.parametrize("name", UNITS)
