@@ -20,6 +20,10 @@ COMMANDS = (
     "train_inversion",
     "train",
     "eval",
+    "reproduce",
+    "report",
+    "submission",
+    "bench",
     "ls",
     "plugins",
 )

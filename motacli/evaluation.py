@@ -11,7 +11,17 @@ import numpy as np
 from motacli.contracts import Benchmark, EvalUnit, Ranking, Ties
 from motacli.errors import MotaError
 from motacli.metrics import is_recall, percent, query_values
-from motacli.retrieval import BLOCK_SIZE, TargetRanks, check_features, private_ranks, private_top, target_ranks, top_k
+from motacli.ragged import Ragged, ragged_rows
+from motacli.retrieval import (
+    BLOCK_SIZE,
+    TargetRanks,
+    check_features,
+    private_ranks,
+    private_top,
+    target_and_subset_ranks,
+    target_ranks,
+    top_k,
+)
 
 TAGGED_METRICS = ("mAP@10",)
 
@@ -52,23 +62,21 @@ def score_unit(
     check_features(queries, "query")
     rows = _Rows.of(unit)
     _check_shapes(unit, gallery, queries)
-    scored = bool(unit.metrics) and any(rows.targets)
-    ranks = _Ranks(rows.ranks(queries, gallery, block_size), rows.subset_ranks(queries, gallery)) if scored else None
+    scored = bool(unit.metrics) and len(rows.targets.flat) > 0
+    ranks = rows.ranks(queries, gallery, block_size) if scored else None
     values = ranks.values(unit, unit.ties) if ranks else {}
     return replace(
-        unit_result(unit, values, ranks.everyone.ranks if ranks else ()),
+        unit_result(unit, values, ranks.everyone.ranks if ranks else Ragged.of([])),
         ties=int(np.count_nonzero(ranks.everyone.tied)) if ranks else 0,
         tie_range=ranks.tie_range(unit) if ranks else {},
         top=_ranking(unit, *rows.top(queries, gallery, keep_top, block_size)) if keep_top else None,
         subset_top=_ranking(unit, *private_top(queries, gallery, rows.subsets, keep_top))
-        if keep_top and rows.subsets
+        if keep_top and rows.subsets is not None
         else None,
     )
 
 
-def unit_result(
-    unit: EvalUnit, values: Mapping[str, list[float]], ranks: Sequence[Sequence[float] | np.ndarray]
-) -> UnitResult:
+def unit_result(unit: EvalUnit, values: Mapping[str, list[float]], ranks: Ragged) -> UnitResult:
     """What follows from each query's values in 0..1 (by metric) and its targets' ranks."""
     return UnitResult(
         name=unit.name,
@@ -77,7 +85,7 @@ def unit_result(
         hits={name: round(sum(column)) for name, column in values.items() if is_recall(name)},
         per_query=values,
         by_tag=_by_tag(unit, values),
-        ranks=[list(map(float, row)) for row in ranks],
+        ranks=ranks.lists(),
     )
 
 
@@ -116,11 +124,11 @@ def _derived(metrics: Mapping[str, float], results: Sequence[UnitResult]) -> dic
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """A unit's ids as rows of its gallery matrix; ``candidates`` and ``subsets`` are empty where no query has any."""
+    """A unit's ids as rows of its gallery matrix; ``candidates`` and ``subsets`` are None where no query has any."""
 
-    targets: list[list[int]]
-    candidates: list[list[int]]
-    subsets: list[list[int]]
+    targets: Ragged
+    candidates: Ragged | None
+    subsets: Ragged | None
     excluded: np.ndarray | None
 
     @classmethod
@@ -129,10 +137,10 @@ class _Rows:
         queries = unit.queries
         try:
             return cls(
-                targets=[[row[id] for id in query.targets] for query in queries],
-                candidates=[[row[id] for id in q.candidates] for q in queries] if queries[0].candidates else [],
+                targets=ragged_rows((query.targets for query in queries), row),
+                candidates=ragged_rows((q.candidates for q in queries), row) if queries[0].candidates else None,
                 # A subset narrows the ranking of the gallery, so its ties follow the gallery's order.
-                subsets=[sorted(row[id] for id in q.subset) for q in queries] if queries[0].subset else [],
+                subsets=Ragged.of([sorted(row[id] for id in q.subset) for q in queries]) if queries[0].subset else None,
                 excluded=np.array([row.get(q.reference, -1) for q in queries]) if unit.exclude_reference else None,
             )
         except KeyError as error:
@@ -140,19 +148,18 @@ class _Rows:
         except IndexError:
             raise MotaError(f"{unit.name}: no queries to score") from None
 
-    def ranks(self, queries: np.ndarray, gallery: np.ndarray, block_size: int) -> TargetRanks:
-        """Ranks of the targets in the gallery, or in each query's own."""
-        if self.candidates:
-            return private_ranks(queries, gallery, self.candidates, self.targets)
-        return target_ranks(queries, gallery, self.targets, excluded=self.excluded, block_size=block_size)
-
-    def subset_ranks(self, queries: np.ndarray, gallery: np.ndarray) -> TargetRanks | None:
-        """Ranks of the targets in the queries' subsets, if they have any."""
-        return private_ranks(queries, gallery, self.subsets, self.targets) if self.subsets else None
+    def ranks(self, queries: np.ndarray, gallery: np.ndarray, block_size: int) -> _Ranks:
+        """Ranks of the targets in the gallery, or in each query's own, and in the queries' subsets if they have any."""
+        if self.candidates is not None:
+            return _Ranks(private_ranks(queries, gallery, self.candidates, self.targets), None)
+        how = {"excluded": self.excluded, "block_size": block_size}
+        if self.subsets is None:
+            return _Ranks(target_ranks(queries, gallery, self.targets, **how), None)  # type: ignore[arg-type]
+        return _Ranks(*target_and_subset_ranks(queries, gallery, self.targets, self.subsets, **how))  # type: ignore[arg-type]
 
     def top(self, queries: np.ndarray, gallery: np.ndarray, k: int, block_size: int) -> tuple[np.ndarray, np.ndarray]:
         """The best ``k`` of the gallery, or of each query's own."""
-        if self.candidates:
+        if self.candidates is not None:
             return private_top(queries, gallery, self.candidates, k)
         return top_k(queries, gallery, k, excluded=self.excluded, block_size=block_size)
 
@@ -197,12 +204,13 @@ class _Ranks:
         return query_values(name, _decided(self.everyone, ties, recall), subset, unit.ap_divisor)
 
 
-def _decided(ranks: TargetRanks, ties: Ties, recall: bool) -> Sequence[np.ndarray]:
+def _decided(ranks: TargetRanks, ties: Ties, recall: bool) -> Ragged:
     """The ranks by one rule for ties; for recalls those of the first target, which may tie with other targets too."""
     if ties == "gallery order":
         return ranks.ranks
     if recall:
-        return list((ranks.first_best if ties == "won" else ranks.first_worst)[:, None])
+        first = ranks.first_best if ties == "won" else ranks.first_worst
+        return Ragged(first, np.arange(len(first) + 1))
     return ranks.best if ties == "won" else ranks.worst
 
 

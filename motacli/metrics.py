@@ -12,6 +12,7 @@ import numpy as np
 
 from motacli.contracts import APDivisor
 from motacli.errors import MotaError, UnknownNameError
+from motacli.ragged import Lists, Ragged
 
 NAME = re.compile(r"(R|Rsubset|mAP)@([1-9]\d*)")
 MEAN_PREFIX, MEAN_JOINER = "mean_of_", "_and_"
@@ -70,11 +71,14 @@ def cut_off(name: str) -> int:
 
 def query_values(
     name: str,
-    ranks: Sequence[np.ndarray],
-    subset_ranks: Sequence[np.ndarray] | None = None,
+    ranks: Lists | Ragged,
+    subset_ranks: Lists | Ragged | None = None,
     ap_divisor: APDivisor = "min(K, targets)",
 ) -> list[float]:
-    """The named metric for every query; ``subset_ranks`` are the ranks within the queries' subsets."""
+    """The named metric for every query; ``subset_ranks`` are the ranks within the queries' subsets.
+
+    Equals `recall_at_k` and `average_precision_at_k` of each query's ranks.
+    """
     check_name(name)
     parts = mean_parts(name)
     if parts:
@@ -82,12 +86,17 @@ def query_values(
         return [sum(row) / len(parts) for row in zip(*columns, strict=True)]
     kind, k = name.partition("@")[0], cut_off(name)
     if kind == "mAP":
-        return [average_precision_at_k(row, k, ap_divisor) for row in ranks]
+        return [average_precision_at_k(row, k, ap_divisor) for row in Ragged.of(ranks, float).lists()]
     if kind == "R":
-        return [recall_at_k(row, k) for row in ranks]
+        return _recalls(ranks, k)
     if subset_ranks is None:
         raise MotaError(f"{name} needs queries with a subset", "only CIRR's queries have one")
-    return [recall_at_k(row, k) for row in subset_ranks]
+    return _recalls(subset_ranks, k)
+
+
+def _recalls(ranks: Lists | Ragged, k: int) -> list[float]:
+    values: list[float] = (Ragged.of(ranks, float).first() <= k).astype(float).tolist()
+    return values
 
 
 def percent(values: Sequence[float]) -> float:

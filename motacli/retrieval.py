@@ -5,8 +5,8 @@ features rounded to multiples of 2**-26, so that products are multiples of 2**-5
 unit vectors exceeds 2, and float64 holds every step. Ranks and ties are therefore the same whatever the block size, the
 BLAS or the machine, and equal features tie exactly. The rounding is finer than float32 arithmetic's own.
 
-For speed a block is multiplied in float32 first. Only scores closer to a target's than float32 can err are computed
-again exactly; all others are decided already.
+For speed a block is multiplied in float32 first. Only entries whose scores are so close to a target's that float32
+could err about their order are scored again exactly; all others are decided already.
 
 Ties go to the entry that comes first, in the gallery or in the query's own list.
 """
@@ -19,27 +19,32 @@ from dataclasses import dataclass
 import numpy as np
 
 from motacli.errors import MotaError
+from motacli.ragged import Ragged
 
 GRID = 2.0**26
-BLOCK_SIZE = 1024
+BLOCK_SIZE = 256
 NORM_TOLERANCE = 0.01
 SPARE = 32
 """Entries kept beyond the best K until exact scores tell which of them they are."""
+_WIDER = 32
+"""Columns of a block for each of its rows."""
 _AT_ONCE = 1 << 22
 """Numbers that a step on single pairs holds at once."""
+
+Lists = Sequence[Sequence[int]] | Ragged
 
 
 @dataclass(frozen=True, slots=True)
 class TargetRanks:
-    """Per query the 1-based ranks of its targets, ``(targets,)``, ties by gallery order.
+    """Per query the 1-based ranks of its targets, ties by gallery order.
 
     ``best`` and ``worst`` are the ranks if every tie with an entry that is no target were won or lost; ``first_best``
     and ``first_worst`` ``(Q,)`` those of the first target if every tie were. ``tied`` ``(Q,)``: some target ties.
     """
 
-    ranks: tuple[np.ndarray, ...]
-    best: tuple[np.ndarray, ...]
-    worst: tuple[np.ndarray, ...]
+    ranks: Ragged
+    best: Ragged
+    worst: Ragged
     first_best: np.ndarray
     first_worst: np.ndarray
     tied: np.ndarray
@@ -63,12 +68,13 @@ class _Counts:
         """Nothing counted yet."""
         return cls(*(np.zeros(count, dtype=np.int64) for _ in range(5)))
 
-    def add(
-        self, pair: np.ndarray, more: np.ndarray, equal: np.ndarray, before: np.ndarray, target: np.ndarray
-    ) -> None:
-        """Count entries ``(E,)``: which pair each stands against, and what is true of it."""
+    def add(self, pair: np.ndarray, lead: np.ndarray, before: np.ndarray, target: np.ndarray) -> None:
+        """Count entries ``(E,)``: which pair each stands against, by how much it scores more, and what it is."""
+        if not len(pair):
+            return
+        equal = lead == 0
         for column, counted in (
-            (self.more, more),
+            (self.more, lead > 0),
             (self.equal, equal),
             (self.before, equal & before),
             (self.rivals, equal & ~target),
@@ -76,26 +82,19 @@ class _Counts:
         ):
             column += np.bincount(pair[counted], minlength=len(column))
 
-    def ranks(self, targets: Sequence[Sequence[int]]) -> TargetRanks:
+    def ranks(self, targets: Ragged) -> TargetRanks:
         """The counts as ranks of ``targets``, in whose order they are."""
-        lengths = [len(rows) for rows in targets]
-        starts = np.cumsum([0, *lengths])[:-1]
         ranks = 1 + self.more + self.before
         best = ranks - self.rivals_before
-        first = starts[np.array(lengths, dtype=bool)]
+        first = targets.starts[:-1][targets.lengths > 0]
         tied = np.zeros(len(targets), dtype=bool)
-        tied[_owners(targets)[self.equal > 0]] = True
-        first_best = 1 + self.more[first]
-
-        def by_query(column: np.ndarray) -> tuple[np.ndarray, ...]:
-            return tuple(np.split(column, starts[1:]))
-
+        tied[targets.owners[self.equal > 0]] = True
         return TargetRanks(
-            by_query(ranks),
-            by_query(best),
-            by_query(best + self.rivals),
-            first_best=first_best,
-            first_worst=first_best + self.equal[first],
+            targets.like(ranks),
+            targets.like(best),
+            targets.like(best + self.rivals),
+            first_best=1 + self.more[first],
+            first_worst=1 + self.more[first] + self.equal[first],
             tied=tied,
         )
 
@@ -104,7 +103,7 @@ def check_features(features: np.ndarray, name: str) -> None:
     """Refuse what would rank without meaning anything: NaN compares as never better, long vectors break exactness."""
     if features.ndim != 2:
         raise MotaError(f"{name} features must have shape (rows, d), got {features.shape}")
-    norms = np.sqrt(np.einsum("nd,nd->n", features, features, dtype=np.float64))
+    norms = np.sqrt(np.einsum("nd,nd->n", features, features))
     wrong = np.flatnonzero(~(np.abs(norms - 1) <= NORM_TOLERANCE))
     if wrong.size:
         raise MotaError(
@@ -116,7 +115,7 @@ def check_features(features: np.ndarray, name: str) -> None:
 def target_ranks(
     queries: np.ndarray,
     gallery: np.ndarray,
-    targets: Sequence[Sequence[int]],
+    targets: Lists,
     *,
     excluded: np.ndarray | None = None,
     block_size: int = BLOCK_SIZE,
@@ -126,28 +125,32 @@ def target_ranks(
     ``rank = 1 + entries that score more + entries before it that score the same``. ``excluded`` ``(Q,)`` names the
     gallery row that leaves a query's ranking, -1 for none.
     """
-    owner = _owners(targets)
-    target = np.array([row for rows in targets for row in rows], dtype=np.int64)
-    if excluded is not None and np.any(excluded[owner] == target):
-        raise MotaError("a query's target is excluded from its ranking", "its reference and its target are the same")
-    wanted, margin = _pair_scores(queries, gallery, owner, target), _margin(queries)
-    high, low = ((wanted + sign * margin).astype(np.float32)[:, None] for sign in (1, -1))
-    counts, codes = _Counts.zeros(len(target)), owner * len(gallery) + target
-    for block in _score_blocks(queries, gallery, excluded, block_size):
-        first, last = np.searchsorted(owner, (block.row, block.row + len(block.scores)))
-        rows = block.scores
-        if last - first != len(rows):  # several targets of a query meet the same row of scores
-            rows = rows[owner[first:last] - block.row]
-        surely = rows > high[first:last]
-        counts.more[first:last] += np.count_nonzero(surely, axis=1)
-        pair, near = np.nonzero((rows >= low[first:last]) ^ surely)
-        pair, near = pair + first, near + block.column
-        scores = block.exact(queries, gallery, owner[pair], near)
-        other = near != target[pair]
-        pair, near, scores = pair[other], near[other], scores[other]
-        among = np.isin(owner[pair] * len(gallery) + near, codes)
-        counts.add(pair, scores > wanted[pair], scores == wanted[pair], near < target[pair], among)
-    return counts.ranks(targets)
+    return _ranks(queries, gallery, Ragged.of(targets), None, excluded, block_size)[0]
+
+
+def target_and_subset_ranks(
+    queries: np.ndarray,
+    gallery: np.ndarray,
+    targets: Lists,
+    subsets: Lists,
+    *,
+    excluded: np.ndarray | None = None,
+    block_size: int = BLOCK_SIZE,
+) -> tuple[TargetRanks, TargetRanks]:
+    """As `target_ranks`, and the same among each query's subset of the gallery, from the same scores."""
+    lists = Ragged.of(targets), Ragged.of(subsets)
+    everyone, rough = _ranks(queries, gallery, *lists, excluded, block_size)
+    return everyone, _private_ranks(queries, gallery, lists[1], lists[0], rough)
+
+
+def private_ranks(queries: np.ndarray, gallery: np.ndarray, candidates: Lists, targets: Lists) -> TargetRanks:
+    """Ranks of ``targets`` where each query ranks only its own ``candidates`` (gallery rows, in the order of ties).
+
+    A row that a list holds twice is two entries that tie; the target is its first.
+    """
+    lists = Ragged.of(candidates)
+    rough = _rough_pairs(queries, gallery, lists.owners, lists.flat)
+    return _private_ranks(queries, gallery, lists, Ragged.of(targets), lists.like(rough).padded(-np.inf))
 
 
 def top_k(
@@ -174,47 +177,104 @@ def top_k(
         # What was let go scored no more than the worst that was kept, as far as float32 can tell.
         kth = np.take_along_axis(exact, order[:, -1:], 1)[:, 0]
         for query in np.flatnonzero(kth <= rough.min(axis=1) + _margin(queries)):
-            ids[query], best[query] = _exact_top(
-                queries[query], gallery, k, -1 if excluded is None else excluded[query]
-            )
+            gone = -1 if excluded is None else excluded[query]
+            ids[query], best[query] = _exact_top(queries[query], gallery, k, gone)
     return ids, best
 
 
-def private_ranks(
-    queries: np.ndarray, gallery: np.ndarray, candidates: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
-) -> TargetRanks:
-    """Ranks of ``targets`` where each query ranks only its own ``candidates`` (gallery rows, in the order of ties).
+def private_top(queries: np.ndarray, gallery: np.ndarray, candidates: Lists, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The best ``k`` of each query's own candidates, as `top_k`; ``k`` is cut to the shortest list."""
+    lists = Ragged.of(candidates)
+    k = min(k, int(lists.lengths.min(initial=k)))
+    scores = lists.like(_pair_scores(queries, gallery, lists.owners, lists.flat)).padded(-np.inf)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(lists.padded(-1), order, 1), np.take_along_axis(scores, order, 1).astype(np.float32)
 
-    A row that a list holds twice is two entries that tie; the target is its first.
-    """
-    scores = _private_scores(queries, gallery, candidates)
-    for query, (own, asked) in enumerate(zip(candidates, targets, strict=True)):
-        if not set(asked) <= set(own):
-            raise MotaError(f"the target of query {query} is not among its candidates")
-    owner = _owners(targets)
-    place = np.array([list(candidates[q]).index(row) for q, rows in enumerate(targets) for row in rows], dtype=np.int64)
-    rows = scores[owner]
-    wanted = np.take_along_axis(rows, place[:, None], 1)
-    among = np.zeros(scores.shape, dtype=bool)
+
+# ---------------------------------------------------------------------------------------------- ranks
+
+
+def _ranks(
+    queries: np.ndarray,
+    gallery: np.ndarray,
+    targets: Ragged,
+    subsets: Ragged | None,
+    excluded: np.ndarray | None,
+    block_size: int,
+) -> tuple[TargetRanks, np.ndarray]:
+    """Ranks in the whole gallery, and float32 scores ``(Q, longest)`` of the subsets on the way."""
+    owner, target = targets.owners, targets.flat
+    if excluded is not None and np.any(excluded[owner] == target):
+        raise MotaError("a query's target is excluded from its ranking", "its reference and its target are the same")
+    rough, margin = _rough_pairs(queries, gallery, owner, target)[:, None], 2 * _margin(queries)
+    high, low = rough + np.float32(margin), rough - np.float32(margin)
+    counts, wanted, single = _Counts.zeros(len(target)), _TargetScores(queries, gallery, targets), targets.single
+    codes = np.sort(owner * len(gallery) + target)
+    members = None if subsets is None else subsets.padded(-1)
+    within = np.full((0, 0) if members is None else members.shape, -np.inf, dtype=np.float32)
+    for block in _score_blocks(queries, gallery, excluded, block_size):
+        if members is not None:
+            block.collect(members, within)
+        pairs = slice(*targets.starts[[block.row, block.row + len(block.scores)]])
+        rows = block.scores if single else block.scores[owner[pairs] - block.row]
+        own = np.flatnonzero((target[pairs] >= block.column) & (target[pairs] < block.column + rows.shape[1]))
+        rows[own, target[pairs][own] - block.column] = -np.inf  # a target does not stand against itself
+        surely, maybe = rows > high[pairs], rows >= low[pairs]
+        more = _count(surely)
+        counts.more[pairs] += more
+        unsure = np.flatnonzero(_count(maybe) > more)
+        at, near = np.nonzero(maybe[unsure] & ~surely[unsure])
+        pair, near = unsure[at] + pairs.start, near + block.column
+        lead = _pair_scores(queries, gallery, owner[pair], near) - wanted.of(pair)
+        among = np.isin(owner[pair] * len(gallery) + near, codes)
+        counts.add(pair, lead, near < target[pair], among)
+    return counts.ranks(targets), within
+
+
+def _private_ranks(
+    queries: np.ndarray, gallery: np.ndarray, candidates: Ragged, targets: Ragged, rough: np.ndarray
+) -> TargetRanks:
+    """Ranks within each query's own list, from float32 scores ``(Q, longest)`` of its entries."""
+    owner, target = targets.owners, targets.flat
+    entries = candidates.padded(-1)
+    own = entries[owner]
+    found = own == target[:, None]
+    lost = np.flatnonzero(~found.any(axis=1))
+    if lost.size:
+        raise MotaError(f"the target of query {owner[lost[0]]} is not among its candidates")
+    place, pairs = found.argmax(axis=1), np.arange(len(target))
+    among = np.zeros(entries.shape, dtype=bool)
     among[owner, place] = True
-    counts = _Counts.zeros(len(place))
-    rows[np.arange(len(place)), place] = -np.inf  # a target does not stand against itself
-    pair, near = np.nonzero(rows >= wanted)
-    equal = rows[pair, near] == wanted[pair, 0]
-    counts.add(pair, ~equal, equal, near < place[pair], among[owner[pair], near])
+    rows, margin = rough[owner], 2 * _margin(queries)
+    ahead = rows - rows[pairs, place][:, None]
+    ahead[pairs, place] = -np.inf
+    counts = _Counts.zeros(len(target))
+    counts.more[:] = np.count_nonzero(ahead > margin, axis=1)
+    pair, near = np.nonzero(np.abs(ahead) <= margin)
+    wanted = _TargetScores(queries, gallery, targets)
+    lead = _pair_scores(queries, gallery, owner[pair], own[pair, near]) - wanted.of(pair)
+    counts.add(pair, lead, near < place[pair], among[owner[pair], near])
     return counts.ranks(targets)
 
 
-def private_top(
-    queries: np.ndarray, gallery: np.ndarray, candidates: Sequence[Sequence[int]], k: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The best ``k`` of each query's own candidates, as `top_k`; ``k`` is cut to the shortest list."""
-    k = min([k, *(len(own) for own in candidates)])
-    scores = _private_scores(queries, gallery, candidates)
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    ids = [np.asarray(own, dtype=np.int64)[best] for own, best in zip(candidates, order, strict=True)]
-    best = np.take_along_axis(scores, order, 1).astype(np.float32)
-    return np.array(ids, dtype=np.int64).reshape(best.shape), best
+class _TargetScores:
+    """Exact scores of targets, each computed when it is first asked for."""
+
+    def __init__(self, queries: np.ndarray, gallery: np.ndarray, targets: Ragged) -> None:
+        self._features = queries, gallery
+        self._owner, self._row = targets.owners, targets.flat
+        self._scores = np.full(len(targets.flat), np.nan)
+
+    def of(self, pair: np.ndarray) -> np.ndarray:
+        """Scores ``(E,)`` of the targets of pairs ``(E,)``."""
+        new = np.unique(pair[np.isnan(self._scores[pair])])
+        self._scores[new] = _pair_scores(*self._features, self._owner[new], self._row[new])
+        return self._scores[pair]
+
+
+def _count(flags: np.ndarray) -> np.ndarray:
+    """How many of each row ``(N, M)`` are set."""
+    return np.bitwise_count(np.packbits(flags, axis=1)).sum(axis=1, dtype=np.int64)
 
 
 # ---------------------------------------------------------------------------------------------- scores
@@ -222,21 +282,38 @@ def private_top(
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Float32 scores of consecutive queries from ``row`` and gallery entries from ``column``; -inf for the excluded."""
+    """Float32 scores of consecutive queries from ``row`` and gallery entries from ``column``; -inf for the excluded.
+
+    The memory is used again for the next block.
+    """
 
     row: int
     column: int
     scores: np.ndarray
 
-    def exact(self, queries: np.ndarray, gallery: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Exact scores of pairs inside the block."""
+    def collect(self, members: np.ndarray, scores: np.ndarray) -> None:
+        """Copy the scores of ``members`` ``(Q, s)`` (gallery rows) that are in this block to ``scores`` ``(Q, s)``."""
         height, width = self.scores.shape
-        if len(rows) * 16 < self.scores.size:
-            return _pair_scores(queries, gallery, rows, columns)
-        # Features that hardly differ: the whole block at once is cheaper than most of it pair by pair.
-        asked, entries = queries[self.row : self.row + height], gallery[self.column : self.column + width]
-        everything: np.ndarray = (_exact(asked) @ _exact(entries).T)[rows - self.row, columns - self.column]
-        return everything
+        columns = members[self.row : self.row + height] - self.column
+        row, place = np.nonzero((columns >= 0) & (columns < width))
+        scores[self.row + row, place] = self.scores[row, columns[row, place]]
+
+
+def _score_blocks(queries: np.ndarray, gallery: np.ndarray, excluded: np.ndarray | None, size: int) -> Iterator[_Block]:
+    """Blocks of scores; those of the same queries follow each other in the order of the gallery."""
+    height, width = min(size, len(queries)), min(size * _WIDER, len(gallery))
+    memory = np.empty(height * width, dtype=np.float32)
+    for row in range(0, len(queries), size):
+        asked = queries[row : row + size].astype(np.float32, copy=False)
+        for column in range(0, len(gallery), width):
+            entries = gallery[column : column + width].astype(np.float32, copy=False)
+            scores = memory[: len(asked) * len(entries)].reshape(len(asked), len(entries))
+            np.matmul(asked, entries.T, out=scores)
+            if excluded is not None:
+                gone = excluded[row : row + size]
+                hit = np.flatnonzero((gone >= column) & (gone < column + len(entries)))
+                scores[hit, gone[hit] - column] = -np.inf
+            yield _Block(row, column, scores)
 
 
 def _exact(features: np.ndarray) -> np.ndarray:
@@ -251,43 +328,32 @@ def _margin(features: np.ndarray) -> float:
     """How far a float32 score of unit vectors ``(N, d)`` can be from the exact one.
 
     The usual bound for a dot product of d terms in any order (Higham, 2002, section 3.1), with room for the rounding of
-    features to the grid and of the thresholds to float32.
+    features to the grid and of thresholds to float32.
     """
     d = features.shape[1]
     return 1.05 * (d + 16) * 2.0**-24
 
 
-def _score_blocks(queries: np.ndarray, gallery: np.ndarray, excluded: np.ndarray | None, size: int) -> Iterator[_Block]:
-    """Blocks of scores; those of the same queries follow each other in the order of the gallery."""
-    for row in range(0, len(queries), size):
-        block = queries[row : row + size].astype(np.float32, copy=False)
-        for column in range(0, len(gallery), size):
-            scores = block @ gallery[column : column + size].astype(np.float32, copy=False).T
-            if excluded is not None:
-                gone = excluded[row : row + size] - column
-                hit = np.flatnonzero((gone >= 0) & (gone < scores.shape[1]) & (excluded[row : row + size] >= 0))
-                scores[hit, gone[hit]] = -np.inf
-            yield _Block(row, column, scores)
-
-
 def _pair_scores(queries: np.ndarray, gallery: np.ndarray, owner: np.ndarray, entry: np.ndarray) -> np.ndarray:
     """Exact scores ``(P,)`` of pairs of a query's row and a gallery row."""
     scores = np.empty(len(owner))
-    size = max(_AT_ONCE // queries.shape[1], 1)
-    for start in range(0, len(owner), size):
-        part = slice(start, start + size)
+    for part in _parts(len(owner), queries.shape[1]):
         scores[part] = np.einsum("pd,pd->p", _exact(queries[owner[part]]), _exact(gallery[entry[part]]))
     return scores
 
 
-def _private_scores(queries: np.ndarray, gallery: np.ndarray, candidates: Sequence[Sequence[int]]) -> np.ndarray:
-    """Exact scores ``(Q, C)`` of each query's own candidates; -inf behind the end of the shorter lists."""
-    lengths = np.array([len(own) for own in candidates])
-    scores = np.full((len(candidates), lengths.max(initial=0)), -np.inf)
-    entry = np.array([row for own in candidates for row in own], dtype=np.int64)
-    filled = np.arange(scores.shape[1]) < lengths[:, None]
-    scores[filled] = _pair_scores(queries, gallery, _owners(candidates), entry)
+def _rough_pairs(queries: np.ndarray, gallery: np.ndarray, owner: np.ndarray, entry: np.ndarray) -> np.ndarray:
+    """The same in float32."""
+    scores = np.empty(len(owner), dtype=np.float32)
+    for part in _parts(len(owner), queries.shape[1]):
+        asked, entries = queries[owner[part]], gallery[entry[part]]
+        scores[part] = np.einsum("pd,pd->p", asked.astype(np.float32, copy=False), entries)
     return scores
+
+
+def _parts(count: int, width: int) -> Iterator[slice]:
+    size = max(_AT_ONCE // max(width, 1), 1)
+    return (slice(start, start + size) for start in range(0, count, size))
 
 
 def _rough_top(
@@ -320,8 +386,3 @@ def _exact_top(query: np.ndarray, gallery: np.ndarray, k: int, excluded: int) ->
         scores[excluded] = -np.inf
     order = np.argsort(-scores, kind="stable")[:k]
     return order, scores[order]
-
-
-def _owners(lists: Sequence[Sequence[int]]) -> np.ndarray:
-    """For the flattened lists, which list each entry is from."""
-    return np.repeat(np.arange(len(lists)), [len(rows) for rows in lists])

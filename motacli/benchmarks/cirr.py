@@ -24,7 +24,11 @@ SUBMISSION = SubmissionFormat(
     files=(
         SubmissionFile("cirr recall", 50, "_recall", header={"version": "rc2", "metric": "recall"}),
         SubmissionFile(
-            "cirr recall_subset", 3, "_recall_subset", True, header={"version": "rc2", "metric": "recall_subset"}
+            "cirr recall_subset",
+            3,
+            "_recall_subset",
+            of_subset=True,
+            header={"version": "rc2", "metric": "recall_subset"},
         ),
     ),
     queries={"test1": 4148, "val": 4181},

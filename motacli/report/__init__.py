@@ -1,4 +1,8 @@
-"""A self-contained HTML page of results: one file, no scripts, nothing fetched. `write_report` makes it."""
+"""Results as people read them: self-contained pages (no scripts, nothing fetched) and tables of runs.
+
+`write_report` makes the demo's page. `motacli.report.comparison` puts runs of ``mota eval`` side by side,
+`motacli.report.formats` and `motacli.report.result_page` show them.
+"""
 
 from motacli.report.content import (
     BaselineRow,

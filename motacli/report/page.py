@@ -18,7 +18,11 @@ from motacli.runs import new_file
 
 def write_report(path: Path, report: Report) -> Path:
     """Write the page to ``path``, which must not exist yet."""
-    page = render_report(report)
+    return write_page(path, render_report(report))
+
+
+def write_page(path: Path, page: str) -> Path:
+    """Write a page to ``path``, which must not exist yet."""
     with new_file(path) as work:
         # A caption read from JSON may hold half a surrogate pair, which UTF-8 cannot write.
         work.write_bytes(page.encode("utf-8", errors="xmlcharrefreplace"))
@@ -27,21 +31,32 @@ def write_report(path: Path, report: Report) -> Path:
 
 def render_report(report: Report) -> str:
     """The page as HTML. Raises `motacli.errors.DataError` where a sample's picture cannot be read."""
+    return render_page(
+        report.title,
+        report.summary,
+        opening=[hero_equation(report), gain_tiles(report.table)],
+        sections=[
+            score_section(report.table, report.adapter),
+            sample_section(report),
+            routing_section(report.routing),
+            making_section(report.commands, report.facts),
+        ],
+    )
+
+
+def render_page(title: str, summary: str, *, opening: Sequence[str], sections: Sequence[str]) -> str:
+    """A page of ready-made parts: title and summary are texts, the others HTML."""
     return Template(_asset("page.html")).substitute(
         style=_asset("page.css"),
-        title=escape(report.title),
-        summary=escape(report.summary),
-        equation=hero_equation(report),
-        tiles=gain_tiles(report.table),
-        scores=score_section(report.table, report.adapter),
-        samples=sample_section(report),
-        routing=routing_section(report.routing),
-        making=_making(report.commands, report.facts),
+        title=escape(title),
+        summary=escape(summary),
+        opening="\n".join(opening),
+        sections="\n".join(sections),
         version=escape(__version__),
     )
 
 
-def _making(commands: Sequence[str], facts: Mapping[str, Mapping[str, str]]) -> str:
+def making_section(commands: Sequence[str], facts: Mapping[str, Mapping[str, str]]) -> str:
     """The commands to repeat it all, and what they ran on."""
     if not commands and not facts:
         return ""

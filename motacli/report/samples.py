@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 
 from motacli.report.content import SHOWN, Hit, Report, SampleQuery, first_target
 from motacli.report.pictures import picture
-
-ARROW = "\N{RIGHTWARDS ARROW}"
+from motacli.report.rankings import ARROW, Place, rank_badge, ranking_row
 
 
 def sample_section(report: Report) -> str:
@@ -46,7 +46,7 @@ def _history(sample: SampleQuery, report: Report) -> str:
     """Where the target stood before it came first."""
     if sample.rank_before() == 1 or not sample.before:
         return f"A query of {escape(sample.benchmark)}, from those below."
-    before = _rank_in_words(sample.before)
+    before = _place(sample.before).words
     return f"Target {before} with {escape(report.inversion)} alone, first with {escape(report.adapter)}."
 
 
@@ -65,41 +65,14 @@ def _card(number: int, sample: SampleQuery, report: Report) -> str:
 
 def _badge(sample: SampleQuery) -> str:
     """The target's rank, before and after."""
-    before, after = sample.before, sample.after
-    if not before or not after:
+    if not sample.before or not sample.after:
         return ""
-    old, new = sample.rank_before() or len(before) + 1, sample.rank_after() or len(after) + 1
-    look = "up" if new < old else "down" if new > old else "flat"
-    return (
-        f'<p class="badge {look}"><span class="hidden">Target {_rank_in_words(before)}, '
-        f"with the adapter {_rank_in_words(after)}.</span>"
-        f'<span aria-hidden="true">target rank {_rank(before)} {ARROW} <b>{_rank(after)}</b></span></p>'
-    )
+    return rank_badge(_place(sample.before), _place(sample.after), "the adapter")
 
 
-def _rank(hits: Sequence[Hit]) -> str:
-    rank = first_target(hits)
-    return f"&gt;{len(hits)}" if rank is None else str(rank)
-
-
-def _rank_in_words(hits: Sequence[Hit]) -> str:
-    rank = first_target(hits)
-    return f"beyond rank {len(hits)}" if rank is None else f"at rank {rank}"
+def _place(hits: Sequence[Hit]) -> Place:
+    return Place(first_target(hits) or math.inf, len(hits))
 
 
 def _row(title: str, hits: Sequence[Hit], look: str) -> str:
-    """The best of a ranking; where no target is among them, the title says where the first is."""
-    if not hits:
-        return ""
-    items = "".join(_hit(rank, hit) for rank, hit in enumerate(hits[:SHOWN], start=1))
-    seen = any(hit.is_target for hit in hits[:SHOWN])
-    elsewhere = "" if seen else f' <span class="absent">target {_rank_in_words(hits)}</span>'
-    return f'<h4 class="{look}">{escape(title)}{elsewhere}</h4><ol class="hits">{items}</ol>'
-
-
-def _hit(rank: int, hit: Hit) -> str:
-    score = f'<span class="score" aria-hidden="true"><i>{rank}</i>{hit.score:.2f}</span>'
-    if hit.is_target:
-        shown = picture(hit.image, f"Rank {rank}: target picture {hit.image.id}")
-        return f'<li class="target">{shown}<span class="mark" aria-hidden="true">✓</span>{score}</li>'
-    return f"<li>{picture(hit.image, f'Rank {rank}: picture {hit.image.id}')}{score}</li>"
+    return ranking_row(title, look, hits, _place(hits), SHOWN, picture)

@@ -12,6 +12,7 @@ from motacli.contracts import Benchmark, EvalUnit, Query
 from motacli.errors import DataError, MotaError
 from motacli.evaluation import UnitResult, unit_result
 from motacli.metrics import cut_off, mean_parts, query_values, ranks_in
+from motacli.ragged import Ragged
 from motacli.supplied.files import answers_by_unit
 
 HINT = "expected {query id: [image ids, best first]}, a test-server file, or a run's rankings/<unit>.json"
@@ -61,7 +62,7 @@ def _score(unit: EvalUnit, lists: Lists, path: Path, subsets: Lists | None) -> U
     if not names:
         raise DataError(f"{path}: lists of {depth:g} are too short for any metric of {unit.name}", HINT)
     values = {name: query_values(name, ranks, subset_ranks, unit.ap_divisor) for name in names}
-    return unit_result(unit, values, ranks)
+    return unit_result(unit, values, Ragged.of(ranks, float))
 
 
 def _without_reference(unit: EvalUnit, query: Query, ranking: Sequence[str]) -> Sequence[str]:

@@ -1,0 +1,57 @@
+"""`mota bench`: how fast and how frugal mota's own work is."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from motacli.bench import BENCHES, find_cases
+from motacli.commands import options
+from motacli.commands.session import session
+
+COLUMNS = (
+    "name",
+    "speedup",
+    "seconds",
+    "baseline_seconds",
+    "memory_ratio",
+    "peak_mb",
+    "baseline_peak_mb",
+    "total_peak_mb",
+)
+
+BenchName = Annotated[str, typer.Argument(metavar="NAME", help=f"What to measure: {', '.join(BENCHES)}.")]
+Repeats = Annotated[int, typer.Option("--repeats", min=1, help="Timed runs of each side; medians are reported.")]
+Cases = Annotated[list[str] | None, typer.Option("--case", help="Only this case; repeatable. Default: all.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("bench")(bench)
+
+
+def bench(
+    ctx: typer.Context, name: BenchName, repeats: Repeats = 3, case: Cases = None, seed: options.Seed = 0
+) -> None:
+    """Compare our time and memory with a straightforward implementation's, on made-up inputs of real sizes.
+
+    speedup: the baseline's seconds by ours; more is better.
+    memory_ratio: our peak memory by the baseline's; less is better.
+    peak_mb: what the work adds to its inputs; total_peak_mb: the whole process.
+
+    If the two sides find different results, there is an error and no numbers.
+    """
+    current = session(ctx)
+    cases = find_cases(name, case or ())
+
+    from motacli.bench.harness import compare_all
+    from motacli.bench.machine import this_machine
+
+    rows = [found.record() for found in compare_all(cases, repeats=repeats, seed=seed, progress=current.console)]
+    machine = this_machine()
+    if current.console.json:
+        current.console.data({"cases": rows, "machine": machine})
+        return
+    current.console.table(rows, COLUMNS)
+    current.console.log(str(machine))
