@@ -5,7 +5,7 @@ They cover which queries were asked, not seeds of training.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,17 +16,32 @@ from motacli.evaluation import UnitResult, tag_unit, tagged_rows
 
 RESAMPLES = 2000
 LEVEL = 0.95
+_AT_ONCE = 1 << 21
+"""Numbers that a block of resamples holds at once."""
 
 Interval = tuple[float, float]
 
 
-def drawn_means(values: np.ndarray, resamples: int, seed: int = 0) -> np.ndarray:
-    """Means ``(resamples, M)`` of values ``(M, N)`` of N queries drawn with replacement, the same draws for all M."""
-    if values.shape[1] == 0:
+def drawn_means(values: np.ndarray, rng: np.random.Generator, resamples: int) -> np.ndarray:
+    """Means ``(R, M)`` of values ``(Q, M)`` over ``Q`` queries drawn with replacement, the same draws for all M."""
+    queries = len(values)
+    if not queries:
         raise MotaError("no values to draw an interval from")
-    rng = np.random.default_rng(seed)
-    count = values.shape[1]
-    return np.array([values[:, rng.integers(0, count, count)].mean(axis=1) for _ in range(resamples)])
+
+    def block(size: int) -> np.ndarray:
+        drawn = rng.integers(0, queries, (size, queries)) + queries * np.arange(size)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=size * queries).reshape(size, queries)
+        means: np.ndarray = counts @ values / queries
+        return means
+
+    return np.concatenate([block(size) for size in resample_blocks(resamples, queries)])
+
+
+def resample_blocks(resamples: int, queries: int) -> Iterator[int]:
+    """Sizes of blocks of resamples that fit the memory set aside."""
+    size = max(_AT_ONCE // max(queries, 1), 1)
+    for start in range(0, resamples, size):
+        yield min(size, resamples - start)
 
 
 def percentile_interval(means: np.ndarray, level: float = LEVEL) -> Interval:
@@ -57,8 +72,8 @@ def _drawn(per_query: Mapping[str, Sequence[float]], rows: Sequence[int], resamp
     """Drawn means in percent ``(resamples,)`` of each metric over some of the queries."""
     if not per_query:
         return {}
-    values = 100 * np.array(list(per_query.values()))[:, list(rows)]
-    return dict(zip(per_query, drawn_means(values, resamples).T, strict=True))
+    values = 100 * np.array(list(per_query.values())).T[list(rows)]
+    return dict(zip(per_query, drawn_means(values, np.random.default_rng(0), resamples).T, strict=True))
 
 
 def _averages(

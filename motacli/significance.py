@@ -6,17 +6,15 @@ for an average over several sets of queries, the plain mean of the sets' means.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from motacli.errors import MotaError
+from motacli.intervals import LEVEL, drawn_means, resample_blocks
 
 RESAMPLES = 10_000
-LEVEL = 0.95
-_AT_ONCE = 1 << 21
-"""Numbers that a block of resamples holds at once."""
 _ROUNDING = 1e-10
 """How far two sums of the same terms may be apart: below any difference of means worth the name."""
 
@@ -81,7 +79,7 @@ def resample(differences: np.ndarray, seed: int | Sequence[int] = 0, resamples: 
         raise MotaError("no values to compare")
     rng = np.random.default_rng(seed)
     flips = _flipped_means(differences, rng, resamples)
-    draws = _drawn_means(differences, rng, resamples)
+    draws = drawn_means(differences, rng, resamples)
     return Resampled(differences.mean(axis=0), draws, flips)
 
 
@@ -109,19 +107,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in adjusted]
 
 
-def _drawn_means(differences: np.ndarray, rng: np.random.Generator, resamples: int) -> np.ndarray:
-    """Means ``(R, M)`` over as many queries, drawn with replacement."""
-    queries = len(differences)
-
-    def block(size: int) -> np.ndarray:
-        drawn = rng.integers(0, queries, (size, queries)) + queries * np.arange(size)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=size * queries).reshape(size, queries)
-        means: np.ndarray = counts @ differences / queries
-        return means
-
-    return np.concatenate([block(size) for size in _blocks(resamples, queries)])
-
-
 def _flipped_means(differences: np.ndarray, rng: np.random.Generator, resamples: int) -> np.ndarray:
     """Means ``(R, M)`` with each query's sign kept or turned; a query without any difference has nothing to turn."""
     moved = differences[np.any(differences != 0, axis=1)]
@@ -131,11 +116,4 @@ def _flipped_means(differences: np.ndarray, rng: np.random.Generator, resamples:
         means: np.ndarray = signs @ moved / len(differences)
         return means
 
-    return np.concatenate([block(size) for size in _blocks(resamples, len(moved))])
-
-
-def _blocks(resamples: int, queries: int) -> Iterator[int]:
-    """Sizes of blocks of resamples that fit the memory set aside."""
-    size = max(_AT_ONCE // max(queries, 1), 1)
-    for start in range(0, resamples, size):
-        yield min(size, resamples - start)
+    return np.concatenate([block(size) for size in resample_blocks(resamples, len(moved))])

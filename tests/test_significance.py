@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motacli import significance
 from motacli.errors import MotaError
 from motacli.significance import Difference, Resampled, holm, paired_difference, resample
 
@@ -92,7 +91,7 @@ def test_intervals_and_p_values_keep_their_promise() -> None:
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     differences = np.random.default_rng(1).normal(size=(7, 3))
     whole = resample(differences, 2, 50)
-    monkeypatch.setattr(significance, "_AT_ONCE", 30)
+    monkeypatch.setattr("motacli.intervals._AT_ONCE", 30)
     parts = resample(differences, 2, 50)
     assert np.allclose(whole.drawn, parts.drawn) and np.allclose(whole.flipped, parts.flipped)
 

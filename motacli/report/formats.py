@@ -12,9 +12,9 @@ from io import StringIO
 from itertools import groupby
 from typing import Any
 
+from motacli.intervals import LEVEL
 from motacli.report.comparison import ALPHA, Column, Number, Row, Table
 from motacli.report.numbers import Style, p_text, percent_text
-from motacli.significance import LEVEL
 
 DIFFERENCE = "difference"
 TERMINAL = Style()
