@@ -16,6 +16,7 @@ COMMANDS = (
     "demo",
     "tiny",
     "gen_triplets",
+    "data",
     "cache",
     "train_inversion",
     "train",

@@ -243,6 +243,7 @@ class Benchmark(Protocol):
 
     One whose rankings a server scores has an attribute ``submission``, a
     `motacli.benchmarks.submission_format.SubmissionFormat`. ``tags_name`` names the breakdown by its queries' tags, and
+    ``images_hint`` says where its pictures come from and where they go, and
     ``load_with_gallery(root, split, parts, ids, where)`` loads it without a list of its gallery that may be absent.
     """
 

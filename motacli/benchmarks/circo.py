@@ -40,6 +40,7 @@ class CIRCO(ProtocolFiles):
     name = "circo"
     headline = "mAP@10"
     tags_name = "semantic"
+    images_hint = "unpack '2017 Unlabeled images' from cocodataset.org into COCO2017_unlabeled/unlabeled2017/"
     splits: tuple[str, ...] = ("val", "test")
     parts: tuple[str, ...] = ()
     submission = SUBMISSION

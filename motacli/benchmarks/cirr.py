@@ -44,6 +44,7 @@ class CIRR(ProtocolFiles):
 
     name = "cirr"
     headline = "R@10"
+    images_hint = "images are NLVR2's, on request at lil.nlp.cornell.edu/nlvr; they go to dev/ and test1/"
     splits: tuple[str, ...] = ("val", "test1")
     parts: tuple[str, ...] = ()
     submission = SUBMISSION

@@ -31,6 +31,7 @@ class FashionIQ(ProtocolFiles):
 
     name = "fashioniq"
     headline = "R@10"
+    images_hint = "images go to images/<ASIN>.jpg; their urls are at github.com/hongwang600/fashion-iq-metadata"
     splits: tuple[str, ...] = ("val", "test")
     parts: tuple[str, ...] = ("dress", "shirt", "toptee")
 

@@ -28,6 +28,7 @@ class GeneCIS(ProtocolFiles):
 
     name = "genecis"
     headline = "R@1"
+    images_hint = "COCO's val2017 goes to coco2017/val2017/, all of Visual Genome 1.2 to Visual_Genome/VG_All/"
     splits: tuple[str, ...] = ("val",)
     parts: tuple[str, ...] = ("focus_attribute", "change_attribute", "focus_object", "change_object")
 
