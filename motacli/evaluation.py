@@ -137,10 +137,10 @@ class _Rows:
         queries = unit.queries
         try:
             return cls(
-                targets=ragged_rows((query.targets for query in queries), row),
-                candidates=ragged_rows((q.candidates for q in queries), row) if queries[0].candidates else None,
+                targets=ragged_rows([query.targets for query in queries], row),
+                candidates=ragged_rows([q.candidates for q in queries], row) if queries[0].candidates else None,
                 # A subset narrows the ranking of the gallery, so its ties follow the gallery's order.
-                subsets=Ragged.of([sorted(row[id] for id in q.subset) for q in queries]) if queries[0].subset else None,
+                subsets=ragged_rows([q.subset for q in queries], row).sorted() if queries[0].subset else None,
                 excluded=np.array([row.get(q.reference, -1) for q in queries]) if unit.exclude_reference else None,
             )
         except KeyError as error:

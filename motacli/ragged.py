@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 
@@ -68,6 +68,10 @@ class Ragged:
         bounds = self.starts.tolist()
         return [numbers[start:end] for start, end in pairwise(bounds)]
 
+    def sorted(self) -> Ragged:
+        """Each list in ascending order."""
+        return self.like(self.flat[np.lexsort((self.flat, self.owners))])
+
     def padded(self, filler: float) -> np.ndarray:
         """The lists as rows ``(Q, longest)``, ``filler`` behind the shorter ones."""
         lengths = self.lengths
@@ -79,6 +83,8 @@ class Ragged:
         return rows
 
 
-def ragged_rows(ids: Iterable[Sequence[str]], row: dict[str, int]) -> Ragged:
+def ragged_rows(ids: Sequence[Sequence[str]], row: Mapping[str, int]) -> Ragged:
     """Lists of ids as lists of their rows; `KeyError` for an id that has none."""
-    return Ragged.of([[row[id] for id in own] for own in ids])
+    starts = np.cumsum([0, *map(len, ids)])
+    flat = map(row.__getitem__, chain.from_iterable(ids))
+    return Ragged(np.fromiter(flat, np.int64, count=int(starts[-1])), starts)

@@ -28,7 +28,7 @@ SPARE = 32
 """Entries kept beyond the best K until exact scores tell which of them they are."""
 _WIDER = 32
 """Columns of a block for each of its rows."""
-_AT_ONCE = 1 << 22
+_AT_ONCE = 1 << 20
 """Numbers that a step on single pairs holds at once."""
 
 Lists = Sequence[Sequence[int]] | Ragged
@@ -206,8 +206,8 @@ def _ranks(
     owner, target = targets.owners, targets.flat
     if excluded is not None and np.any(excluded[owner] == target):
         raise MotaError("a query's target is excluded from its ranking", "its reference and its target are the same")
-    rough, margin = _rough_pairs(queries, gallery, owner, target)[:, None], 2 * _margin(queries)
-    high, low = rough + np.float32(margin), rough - np.float32(margin)
+    narrow, margin = len(gallery) <= block_size * _WIDER, np.float32(2 * _margin(queries))
+    rough = None if narrow else _rough_pairs(queries, gallery, owner, target)
     counts, wanted, single = _Counts.zeros(len(target)), _TargetScores(queries, gallery, targets), targets.single
     codes = np.sort(owner * len(gallery) + target)
     members = None if subsets is None else subsets.padded(-1)
@@ -218,16 +218,17 @@ def _ranks(
         pairs = slice(*targets.starts[[block.row, block.row + len(block.scores)]])
         rows = block.scores if single else block.scores[owner[pairs] - block.row]
         own = np.flatnonzero((target[pairs] >= block.column) & (target[pairs] < block.column + rows.shape[1]))
-        rows[own, target[pairs][own] - block.column] = -np.inf  # a target does not stand against itself
-        surely, maybe = rows > high[pairs], rows >= low[pairs]
+        place = own, target[pairs][own] - block.column
+        near_score = (rows[place] if rough is None else rough[pairs])[:, None]  # a narrow block holds every target
+        rows[place] = -np.inf  # a target does not stand against itself
+        surely, maybe = rows > near_score + margin, rows >= near_score - margin
         more = _count(surely)
         counts.more[pairs] += more
         unsure = np.flatnonzero(_count(maybe) > more)
         at, near = np.nonzero(maybe[unsure] & ~surely[unsure])
         pair, near = unsure[at] + pairs.start, near + block.column
         lead = _pair_scores(queries, gallery, owner[pair], near) - wanted.of(pair)
-        among = np.isin(owner[pair] * len(gallery) + near, codes)
-        counts.add(pair, lead, near < target[pair], among)
+        counts.add(pair, lead, near < target[pair], _among(owner[pair] * len(gallery) + near, codes))
     return counts.ranks(targets), within
 
 
@@ -270,6 +271,13 @@ class _TargetScores:
         new = np.unique(pair[np.isnan(self._scores[pair])])
         self._scores[new] = _pair_scores(*self._features, self._owner[new], self._row[new])
         return self._scores[pair]
+
+
+def _among(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Which of the values are in ``known``, which is sorted and not empty."""
+    at = np.searchsorted(known, values)
+    found: np.ndarray = known[np.minimum(at, len(known) - 1)] == values
+    return found
 
 
 def _count(flags: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ def test_lists_come_back(lists: list[list[int]]) -> None:
     assert ragged.single == all(len(own) == 1 for own in lists)
     assert Ragged.of(ragged) is ragged
     assert ragged.like(-ragged.flat).lists() == [[-value for value in own] for own in lists]
+    assert ragged.sorted().lists() == [sorted(own) for own in lists]
     longest = max(map(len, lists), default=0)
     assert ragged.padded(99).tolist() == [own + [99] * (longest - len(own)) for own in lists]
     if all(lists):

@@ -17,6 +17,11 @@ from typing import Any, Protocol
 from motacli.bench.memory import Peak, peak_memory
 from motacli.console import NullProgress, Progress
 
+SETTLING = 0.5
+"""Seconds between two runs, so that each starts as if it were alone: a library's idle threads go on spinning for a
+while at the next run's expense, and memory just freed is cheaper to get again than it is in an evaluation of its own.
+"""
+
 Work = Callable[[], Any]
 """What is timed: everything it needs is imported and in memory."""
 
@@ -123,15 +128,17 @@ def interleave(
     repeats: int,
     *,
     clock: Callable[[], float] = time.perf_counter,
+    pause: Callable[[float], None] = time.sleep,
     progress: Progress | None = None,
     title: str = "",
 ) -> Timing:
-    """Time ours, baseline, ours, baseline, and so on. What only the first round pays is left out by the medians."""
+    """Time ours, baseline, ours, baseline, and so on, with a pause before each."""
     seconds: tuple[list[float], list[float]] = ([], [])
     results: list[Any] = []
     for turn in (progress or NullProgress()).track(range(repeats), f"{title}: time"):
         for times, work in zip(seconds, (ours, baseline), strict=True):
             gc.collect()  # the other side's garbage is not this side's to clear
+            pause(SETTLING)
             start = clock()
             result = work()
             times.append(clock() - start)

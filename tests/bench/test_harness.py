@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from motacli.bench import find_cases, harness
-from motacli.bench.harness import Timing, interleave, summarize
+from motacli.bench.harness import SETTLING, Timing, interleave, summarize
 from motacli.bench.memory import Peak
 from motacli.errors import MotaError, UnknownNameError
 
@@ -56,8 +56,9 @@ class FakeCase:
 def test_the_sides_take_turns_and_their_first_results_are_kept() -> None:
     worker = Worker({"ours": [1, 2, 9], "baseline": [10, 40, 20]})
     works = [partial(worker.work, side) for side in ("ours", "baseline")]
-    timing = interleave(*works, 3, clock=lambda: worker.now)
-    assert worker.turns == ["ours", "baseline"] * 3
+    pauses: list[float] = []
+    timing = interleave(*works, 3, clock=lambda: worker.now, pause=pauses.append)
+    assert worker.turns == ["ours", "baseline"] * 3 and pauses == [SETTLING] * 6
     assert timing == Timing((1, 2, 9), (10, 40, 20), ("ours 1", "baseline 1"))
 
 

@@ -25,6 +25,11 @@ def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(harness, "peak_memory", lambda side: Peak(1.0 if side.name == "ours" else 4.0, 50.0))
 
 
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness, "SETTLING", 0.0)
+
+
 def test_json(host: PluginHost, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "eval", "--case", "cirr-val", "--repeats", "2", "--json"], host=host) == 0
     captured = capsys.readouterr()
