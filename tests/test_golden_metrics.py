@@ -58,12 +58,12 @@ class Golden:
         (unit,) = BENCHMARKS[benchmark].load(self.roots[benchmark], **options)
         return unit
 
-    def _result(self, name: str) -> UnitResult:
+    def _result(self, name: str, **how: int) -> UnitResult:
         unit = self.unit(name)
         arrays = np.load(self.features / f"{name}{'_val' if name.startswith('fashioniq') else ''}.npz")
         row = {str(id): index for index, id in enumerate(arrays["names"].tolist())}
         gallery = arrays["gallery"][[row[id] for id in unit.gallery]]
-        return score_unit(unit, gallery, arrays["query"], keep_top=50)
+        return score_unit(unit, gallery, arrays["query"], keep_top=50, **how)
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +84,20 @@ def test_every_hit_count_is_the_references(golden, name):
 def test_every_metric_is_the_references(golden, name):
     expected = golden.metrics["expected"][name]
     assert {key: golden.result(name).metrics[key] for key in expected} == pytest.approx(expected, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("name", "block"),
+    [
+        *((name, block) for name in ("cirr_val", "fashioniq_dress", "circo_val") for block in (7, 1024, 10**6)),
+        ("genecis_focus_object", 7),
+        ("circo_val", 1),  # the one with the fewest queries: one at a time is slow
+    ],
+)
+def test_blocks_change_nothing(golden, name, block):
+    expected, found = golden.result(name), golden.result(name, block_size=block)
+    assert (found.hits, found.ranks, found.ties) == (expected.hits, expected.ranks, expected.ties)
+    assert found.top.ids == expected.top.ids and np.array_equal(found.top.scores, expected.top.scores)
 
 
 def test_derived_values_are_the_references(golden):
