@@ -13,16 +13,19 @@ from torch import Tensor, nn
 
 from motacli.errors import MotaError, UnknownNameError, UsageError
 from motacli.preprocessing import PREPROCESSINGS
+from motacli.pretrained import POOLS, activation_problem, text_problem
 from motacli.text_tower import pad_tokens, text_features
 
 PRECISIONS = ("fp32", "bf16", "fp16")
+_OTHERS = "choose one from `mota ls pretrained`; other text towers need a backbone plugin"
 
 
 class OpenClipBackbone:
     """An open_clip ``CLIP`` or ``CustomTextCLIP`` with a causal transformer as its text tower.
 
     All parameters are frozen and in eval mode; gradients still flow through the text tower to what is spliced in.
-    ``inversion_weights`` are files of inversion networks for exactly these weights, by the inversion's name.
+    ``inversion_weights`` are files of inversion networks for exactly these weights, by the inversion's name; ``recipe``
+    names how such networks are best trained (`motacli.inversions.recipes`).
     """
 
     causal = True
@@ -37,8 +40,10 @@ class OpenClipBackbone:
         device: str = "cpu",
         preprocessing: str = "clip",
         inversion_weights: Mapping[str, Path] | None = None,
+        recipe: str = "authors",
     ) -> None:
         self.name = name
+        self.recipe = recipe
         self.inversion_weights = dict(inversion_weights or {})
         self.model: Any = model.to(device).eval().requires_grad_(False)
         self.tower: Any = _text_tower(self.model, name)
@@ -80,8 +85,7 @@ class OpenClipBackbone:
     @torch.no_grad()
     def encode_image(self, pixels: Tensor) -> Tensor:
         """``(B, 3, H, W)`` to projected features ``(B, d)``, float32, not normalised."""
-        dtype = next(self.model.visual.parameters()).dtype
-        features: Tensor = self.model.encode_image(pixels.to(self.device, dtype))
+        features: Tensor = self.model.encode_image(pixels.to(self.device, _matrix_dtype(self.model.visual)))
         return features.float()
 
     def tokenize(self, text: str) -> list[int]:
@@ -95,7 +99,7 @@ class OpenClipBackbone:
 
     def encode_embeddings(self, embeddings: Tensor, ends: Tensor, deep_prompts: Tensor | None = None) -> Tensor:
         """Embeddings ``(B, L, w)`` with end positions ``(B,)`` to features ``(B, d)``, float32, not normalised."""
-        dtype = self.tower.token_embedding.weight.dtype
+        dtype = _matrix_dtype(self.tower.transformer)
         return text_features(self.tower, embeddings.to(dtype), ends, deep_prompts).float()
 
     def encode_tokens(self, rows: Sequence[Sequence[int]]) -> Tensor:
@@ -124,6 +128,12 @@ class OpenClipBackbone:
         return self._fingerprint
 
 
+def _matrix_dtype(tower: nn.Module) -> torch.dtype:
+    """The number type a tower computes in: open_clip keeps embeddings and norms in float32 at any precision."""
+    layers = (module for module in tower.modules() if isinstance(module, (nn.Conv2d, nn.Linear)))
+    return next(layer.weight.dtype for layer in layers)
+
+
 def describe_transform(transform: Any) -> str:
     """What a torchvision transform does to a picture, in words that stay the same across torchvision's versions."""
     steps = getattr(transform, "transforms", [transform])
@@ -140,13 +150,12 @@ def _text_tower(model: Any, name: str) -> Any:
     tower: Any = model if hasattr(model, "token_embedding") else getattr(model, "text", None)
     causal = tower is not None and getattr(tower, "attn_mask", None) is not None
     if not causal or not hasattr(tower, "transformer") or not hasattr(tower.transformer, "resblocks"):
-        raise UsageError(
-            f"model {name!r} has no causal CLIP text transformer to put pseudo-words into",
-            "choose a CLIP or CustomTextCLIP model; other text towers need a backbone plugin",
-        )
+        raise UsageError(f"model {name!r} has no causal CLIP text transformer to put pseudo-words into", _OTHERS)
     pool = getattr(tower, "text_pool_type", None) or getattr(tower, "pool_type", "argmax")
-    if pool not in ("argmax", "eos"):
+    if pool not in POOLS:
         raise UsageError(f"model {name!r} pools its text by {pool!r}", "only reading at the end token is supported")
+    if getattr(tower, "cls_emb", None) is not None:
+        raise UsageError(f"model {name!r} reads its text at a class token, not at the end token", _OTHERS)
     return tower
 
 
@@ -170,7 +179,7 @@ def load_open_clip(
         raise UnknownNameError("precision", precision, PRECISIONS)
     if not model.startswith(("hf-hub:", "local-dir:")) and model not in open_clip.list_models():
         raise UnknownNameError("model", model, ["tiny", *open_clip.list_models()])
-    _check_activation(model, pretrained)
+    _check_config(model, pretrained)
     try:
         net, _, transform = open_clip.create_model_and_transforms(
             model, pretrained=pretrained, precision=precision, device=device
@@ -182,19 +191,17 @@ def load_open_clip(
     return OpenClipBackbone(net, transform, tokenizer, name=name, device=device, preprocessing=preprocessing)
 
 
-def _check_activation(model: str, pretrained: str | None) -> None:
+def _check_config(model: str, pretrained: str | None) -> None:
+    """Refuse what cannot work before anything is fetched."""
     import open_clip
 
     config = open_clip.get_model_config(model)
-    if config is None or pretrained is None:
+    if config is None:
         return
-    tag = open_clip.get_pretrained_cfg(model.removesuffix("-quickgelu"), pretrained) or {}
-    needs = bool(tag.get("quick_gelu", False)) or pretrained == "openai"
-    if needs and not config.get("quick_gelu", False):
-        raise UsageError(
-            f"weights {pretrained!r} were trained with QuickGELU but {model!r} computes GELU",
-            f"use --model {model}-quickgelu",
-        )
+    if problem := text_problem(config):
+        raise UsageError(f"model {model!r} takes no pseudo-words: {problem}", _OTHERS)
+    if pretrained is not None and (error := activation_problem(model, pretrained)):
+        raise error
 
 
 def _first_line(error: BaseException) -> str:

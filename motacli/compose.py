@@ -15,15 +15,30 @@ from motacli.text_tower import pad_tokens
 
 @dataclass(frozen=True)
 class TokenPrompt:
-    """A tokenised prompt: ids before and behind the slot of the pseudo-words, markers not included."""
+    """A tokenised prompt: ids before and behind the slot of the pseudo-words, markers not included.
+
+    ``more`` are further pieces, each behind another slot that the same pseudo-words go into: LinCIR masks every keyword
+    of a caption.
+    """
 
     prefix: tuple[int, ...]
     suffix: tuple[int, ...]
+    more: tuple[tuple[int, ...], ...] = ()
+
+    def __len__(self) -> int:
+        """How many ids there are, slots and markers left out."""
+        return len(self.prefix) + len(self.suffix) + sum(map(len, self.more))
 
 
 def tokenize_prompt(backbone: Backbone, prompt: Prompt) -> TokenPrompt:
     """Tokenise the halves apart, so that nothing in a caption can pass for the slot."""
-    return TokenPrompt(tuple(backbone.tokenize(prompt.prefix)), tuple(backbone.tokenize(prompt.suffix)))
+    return tokenize_pieces(backbone, (prompt.prefix, prompt.suffix))
+
+
+def tokenize_pieces(backbone: Backbone, pieces: Sequence[str]) -> TokenPrompt:
+    """Two or more texts, tokenised apart, to a prompt with a slot between each two."""
+    prefix, suffix, *more = (tuple(backbone.tokenize(piece)) for piece in pieces)
+    return TokenPrompt(prefix, suffix, tuple(more))
 
 
 @dataclass(frozen=True)
@@ -39,29 +54,39 @@ def splice(
 ) -> Spliced:
     """Put pseudo-words ``(B, n, w)``, and task prompts ``(B, M, w)`` behind the start token, among token embeddings.
 
-    A suffix that would overrun the context loses its end.
+    A prompt that would overrun the context loses its end, but never its first slot.
     """
     n = pseudo_words.shape[1]
     m = 0 if task_prompts is None else task_prompts.shape[1]
-    rows, slots = [], []
-    for prompt in prompts:
-        head = [backbone.start_token, *([0] * m), *prompt.prefix]
-        room = backbone.context_length - len(head) - n - 1
-        slots.append(len(head))
-        rows.append([*head, *([0] * n), *prompt.suffix[: max(room, 0)], backbone.end_token])
+    rows: list[list[int]] = []
+    slots: list[tuple[int, int, int]] = []  # row, position, which of its pseudo-words
+    for number, prompt in enumerate(prompts):
+        ids, starts = _lay_out(backbone, prompt, n, m)
+        rows.append(ids)
+        slots += [(number, at + k, k) for at in starts for k in range(n) if at + k < len(ids) - 1]
     batch = pad_tokens(rows, backbone.device)
     embeddings = backbone.embed_tokens(batch.ids)
-    at = torch.tensor(slots, device=backbone.device)[:, None] + torch.arange(n, device=backbone.device)
-    row = torch.arange(len(rows), device=backbone.device)[:, None]
-    embeddings = embeddings.index_put((row, at), pseudo_words.to(embeddings.dtype))
+    row, at, which = torch.tensor(slots, dtype=torch.long, device=backbone.device).reshape(-1, 3).unbind(1)
+    embeddings = embeddings.index_put((row, at), pseudo_words[row, which].to(embeddings.dtype))
     if task_prompts is not None:
         embeddings = torch.cat([embeddings[:, :1], task_prompts.to(embeddings.dtype), embeddings[:, 1 + m :]], dim=1)
     return Spliced(embeddings, batch.ends)
 
 
+def _lay_out(backbone: Backbone, prompt: TokenPrompt, n: int, m: int) -> tuple[list[int], list[int]]:
+    """A prompt's ids, cut to the context and with zeros where vectors go, and the start of each of its slots."""
+    room = backbone.context_length - 1  # for all but the end token
+    ids = [backbone.start_token, *([0] * m), *prompt.prefix][: max(room - n, 1)]
+    starts = []
+    for piece in (prompt.suffix, *prompt.more):
+        starts.append(len(ids))
+        ids += [*([0] * n), *piece]
+    return [*ids[:room], backbone.end_token], starts
+
+
 def batches_by_length(prompts: Sequence[TokenPrompt], size: int) -> list[Tensor]:
     """Row numbers ``(<= size,)`` of prompts of like length, so that little of a batch is padding; shortest first."""
-    lengths = torch.tensor([len(prompt.prefix) + len(prompt.suffix) for prompt in prompts])
+    lengths = torch.tensor([len(prompt) for prompt in prompts])
     return list(lengths.argsort(stable=True).split(size)) if len(prompts) else []
 
 

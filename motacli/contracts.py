@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from motacli.benchmarks.protocol import EvalProtocol
     from motacli.compose import TokenPrompt
-    from motacli.console import Progress
     from motacli.inversions.data import PairFeatures
+    from motacli.inversions.watch import Watch
 
 # ---------------------------------------------------------------------------------------------- records
 
@@ -215,14 +215,14 @@ class TrainableInversion(Inversion, Protocol):
         backbone: Backbone,
         data: PairFeatures,
         options: Any,
-        on_step: Callable[[int, float], None] | None = None,
-        progress: Progress | None = None,
+        watch: Watch | None = None,
     ) -> tuple[Self, dict[str, Any]]:
         """A trained network, frozen and in eval mode, and the record of its training.
 
-        ``data`` are image features ``(N, d)`` and captions with their text features ``(N, d)``; ``on_step`` is told the
-        number and the loss of every step. The record is written to ``metrics.json`` as it is and holds at least the
-        final ``loss``, ``recall_at_1`` among the first 1000 rows, ``steps``, ``seconds`` and a ``history`` of losses.
+        ``data`` are image features ``(N, d)`` and captions with their text features ``(N, d)``; ``watch`` says who is
+        told of the steps, where unfinished training is kept and resumed from, and what it is validated on. The record
+        is written to ``metrics.json`` as it is and holds at least the final ``loss``, ``recall_at_1`` among the first
+        1000 rows, ``steps``, ``seconds`` and a ``history`` of losses.
         """
 
 

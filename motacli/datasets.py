@@ -79,9 +79,7 @@ class FolderSource:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._images = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
-        if not self._images:
-            raise DataError(f"{folder}: no pictures in this folder", f"looked for {', '.join(sorted(IMAGE_SUFFIXES))}")
+        self._images = [ref.path for ref in open_pictures(folder)]
 
     def __len__(self) -> int:
         return len(self._images)
@@ -206,6 +204,65 @@ def _row(folder: Path, image: object, caption: object, where: str) -> ImageText:
         if not isinstance(value, str) or not value.strip():
             raise DataError(f"{where}: the {what} is {'empty' if value in ('', None) else repr(value)}, not text")
     return ImageText(ImageRef(str(image), folder / str(image)), str(caption).strip())
+
+
+def open_pictures(folder: Path) -> list[ImageRef]:
+    """Every picture below a folder in order of its path, without captions; its id is that path. `DataError` if none."""
+    if not folder.is_dir():
+        raise DataError(f"no such folder: {folder}", "give a folder of pictures")
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    if not found:
+        raise DataError(f"{folder}: no pictures in this folder", f"looked for {', '.join(sorted(IMAGE_SUFFIXES))}")
+    return [ImageRef(path.relative_to(folder).as_posix(), path) for path in found]
+
+
+def read_captions(path: Path, column: str | None = None) -> list[str]:
+    """The captions in a text file, one per line, or in a column of a CSV, TSV or JSONL file; blank ones are left out.
+
+    Raises `DataError` for a file that is missing, of another kind, or without captions.
+    """
+    if not path.is_file():
+        raise DataError(f"no such file of captions: {path}", "a text file with one per line, or CSV, TSV or JSONL")
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        suffix = path.suffix.lower()
+        if suffix in READERS:
+            rows = _json_captions(file, path, column) if suffix in (".jsonl", ".ndjson") else _table(file, path, column)
+        else:
+            rows = _lines(file, path)
+        captions = [caption.strip() for caption in rows if caption.strip()]
+    if not captions:
+        raise DataError(f"{path} holds no caption", "a text file with one per line, or CSV, TSV or JSONL")
+    return captions
+
+
+def _lines(file: Any, path: Path) -> Iterator[str]:
+    number = 0
+    while line := _text(file.readline, path, number + 1):
+        number += 1
+        yield line
+
+
+def _table(file: Any, path: Path, column: str | None) -> Iterator[str]:
+    first = _text(file.readline, path, 1)
+    delimiter = "\t" if path.suffix.lower() == ".tsv" or "\t" in first else ","
+    header = next(csv.reader([first], delimiter=delimiter), [])
+    name = _column(column, CAPTION_COLUMNS, header, "caption", f"{path}:1")
+    place = header.index(name)
+    for number, row in enumerate(csv.reader(_lines(file, path), delimiter=delimiter), start=2):
+        if len(row) <= place:
+            raise DataError(f"{path}:{number}: {len(row)} fields where the header has {len(header)}")
+        yield row[place]
+
+
+def _json_captions(file: Any, path: Path, column: str | None) -> Iterator[str]:
+    name = column
+    for number, line in enumerate(_lines(file, path), start=1):
+        if line.strip():
+            record = _record(line, f"{path}:{number}")
+            name = name or _column(None, CAPTION_COLUMNS, list(record), "caption", f"{path}:{number}")
+            if not isinstance(record.get(name), str):
+                raise DataError(f"{path}:{number}: no text in {name!r}")
+            yield record[name]
 
 
 # ---------------------------------------------------------------------------------------------- pixels

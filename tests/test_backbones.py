@@ -7,6 +7,7 @@ from typing import Any
 import open_clip
 import pytest
 import torch
+from open_clip.model import convert_weights_to_lp
 from PIL import Image
 
 from motacli.backbones import OpenClipBackbone, describe_transform, load_open_clip
@@ -108,6 +109,26 @@ def test_other_poolings_are_refused() -> None:
     model = open_clip.CustomTextCLIP(12, VISION, text_config(pool_type="last"))
     with pytest.raises(UsageError, match="pools its text by 'last'"):
         OpenClipBackbone(model, lambda image: torch.zeros(3, 32, 32), build_tokenizer(), name="last")
+
+
+def test_a_class_token_at_the_end_is_refused() -> None:
+    model = open_clip.CustomTextCLIP(12, VISION, text_config(embed_cls=True))
+    with pytest.raises(UsageError, match="'coca' reads its text at a class token"):
+        OpenClipBackbone(model, lambda image: torch.zeros(3, 32, 32), build_tokenizer(), name="coca")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_reaches_both_towers(dtype: torch.dtype) -> None:
+    torch.manual_seed(3)
+    model = open_clip.CLIP(12, VISION, text_config(), cast_dtype=dtype)
+    convert_weights_to_lp(model, dtype)
+    assert model.token_embedding.weight.dtype == torch.float32, "open_clip keeps embeddings as they are"
+    tokenizer = build_tokenizer()
+    backbone = OpenClipBackbone(model, lambda image: torch.zeros(3, 32, 32), tokenizer, name="half")
+    text, image = backbone.encode_text(TEXTS), backbone.encode_image(torch.randn(2, 3, 32, 32))
+    assert text.dtype == image.dtype == torch.float32 and image.shape == (2, 12) and image.isfinite().all()
+    expected = model.encode_text(tokenizer(TEXTS, context_length=20)).detach().float()
+    assert torch.allclose(text, expected, atol=0.02 * float(expected.abs().max()))
 
 
 def test_the_tiny_clip_computes_in_fp32_only() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ from torch.nn import functional as F
 
 from motacli.backbones import OpenClipBackbone
 from motacli.compose import (
+    Spliced,
     TokenPrompt,
+    batches_by_length,
     compose_base,
     compose_queries,
     late_fusion,
     splice,
     sum_queries,
+    tokenize_pieces,
     tokenize_prompt,
 )
 from motacli.contracts import Prompt
@@ -87,6 +91,62 @@ def test_an_over_long_suffix_loses_its_end(tiny_backbone: Any) -> None:
     )
 
 
+# ---------------------------------------------------------------------------------------------- several slots
+
+SEVERAL = (("a", "near a", "on a wall"), ("", "", "", ""), ("a photo of", "that is red"))
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_every_slot_gets_the_same_pseudo_words(tiny_backbone: Any, n: int) -> None:
+    tokens = [tokenize_pieces(tiny_backbone, pieces) for pieces in SEVERAL]
+    assert [len(prompt.more) for prompt in tokens] == [1, 2, 0]
+    pseudo = words(3, n)
+    spliced = splice(tiny_backbone, tokens, pseudo)
+    for row, pieces in enumerate(SEVERAL):
+        expected = [tiny_backbone.embed_tokens(torch.tensor([tiny_backbone.start_token]))]
+        for piece in pieces:
+            ids = torch.tensor(tiny_backbone.tokenize(piece), dtype=torch.long)
+            expected += [tiny_backbone.embed_tokens(ids), pseudo[row]]
+        expected[-1] = tiny_backbone.embed_tokens(torch.tensor([tiny_backbone.end_token]))
+        end = int(spliced.ends[row])
+        assert torch.equal(spliced.embeddings[row, : end + 1], torch.cat(expected))
+
+
+def test_all_slots_pass_gradients_to_one_pseudo_word(tiny_backbone: Any) -> None:
+    pseudo = words(2).requires_grad_(True)
+    prompt = [tokenize_pieces(tiny_backbone, pieces) for pieces in (SEVERAL[0], SEVERAL[2])]
+    splice(tiny_backbone, prompt, pseudo).embeddings.sum().backward()
+    assert pseudo.grad is not None and torch.equal(pseudo.grad[:, 0, 0], torch.tensor([2.0, 1.0]))
+
+
+@pytest.mark.parametrize(("count", "n", "kept"), [(100, 1, 62), (40, 2, 31), (40, 3, 21)])
+def test_slots_behind_the_context_are_cut_off(tiny_backbone: Any, count: int, n: int, kept: int) -> None:
+    pseudo = words(1, n)
+    spliced = splice(tiny_backbone, [tokenize_pieces(tiny_backbone, [""] * (count + 1))], pseudo)
+    assert tiny_backbone.context_length == 64 and spliced.embeddings.shape[1] == 64
+    inner = spliced.embeddings[0, 1:63]
+    assert torch.equal(inner, pseudo[0].repeat(kept, 1)[:62])
+    assert torch.equal(spliced.embeddings[0, 63:], tiny_backbone.embed_tokens(torch.tensor([tiny_backbone.end_token])))
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_an_over_long_prefix_leaves_room_for_the_first_slot(tiny_backbone: Any, n: int) -> None:
+    long = tokenize_pieces(tiny_backbone, ["a red dot " * 50, "that is blue", "too"])
+    pseudo = words(1, n)
+    spliced = splice(tiny_backbone, [long], pseudo, words(1, 4, seed=1))
+    assert int(spliced.ends) == 63 and torch.equal(spliced.embeddings[0, 63 - n : 63], pseudo[0])
+    assert tiny_backbone.encode_embeddings(spliced.embeddings, spliced.ends).isfinite().all()
+
+
+def test_length_counts_every_piece(tiny_backbone: Any) -> None:
+    short, long = tokenize_pieces(tiny_backbone, SEVERAL[2]), tokenize_pieces(tiny_backbone, SEVERAL[0] * 2)
+    assert len(long) == 2 * sum(len(tiny_backbone.tokenize(piece)) for piece in SEVERAL[0])
+    assert [part.tolist() for part in batches_by_length([long, short], 1)] == [[1], [0]]
+
+
+# ---------------------------------------------------------------------------------------------- queries
+
+
 def project(features: torch.Tensor) -> torch.Tensor:
     """An inversion."""
     return torch.cat([features, features[:, :32]], dim=1)[:, None] / 8
@@ -116,14 +176,6 @@ def test_baselines_are_unit_vectors_and_ignore_lengths() -> None:
 
 
 # ---------------------------------------------------------------------------------------------- published features
-
-
-@pytest.fixture(scope="module")
-def parity(shared: Path) -> Path:
-    folder = shared / "golden" / "text_parity"
-    if not folder.is_dir():
-        pytest.skip("no golden/text_parity")
-    return folder
 
 
 def load_reference(folder: Path, quick_gelu: bool = True) -> OpenClipBackbone:
@@ -156,30 +208,86 @@ def load_reference(folder: Path, quick_gelu: bool = True) -> OpenClipBackbone:
     return OpenClipBackbone(model, lambda image: torch.zeros(3, 32, 32), tokenizer, name="reference")
 
 
-def compose_at(backbone: OpenClipBackbone, texts: Sequence[str], slot: str, words: np.ndarray) -> torch.Tensor:
-    """The texts, each with its pseudo-words ``(B, n, w)`` in place of the first ``slot``."""
-    halves = [Prompt(*(half.strip() for half in text.split(slot, 1))) for text in texts]
-    lookup: Callable[[torch.Tensor], torch.Tensor] = lambda rows: torch.from_numpy(words)[rows.long()[:, 0]]  # noqa: E731
-    rows = torch.arange(float(len(texts)))[:, None]
-    return compose_base(backbone, lookup, rows, [tokenize_prompt(backbone, prompt) for prompt in halves])  # type: ignore[arg-type]
+def spliced_at(backbone: OpenClipBackbone, texts: Sequence[str], slot: str, words: np.ndarray, most: int) -> Spliced:
+    """The texts, each with its pseudo-words ``(B, n, w)`` in place of the first ``most`` of its slots (-1: all)."""
+    pieces = [[piece.strip() for piece in text.split(slot, most)] for text in texts]
+    return splice(backbone, [tokenize_pieces(backbone, text) for text in pieces], torch.from_numpy(words))
 
 
-def test_the_references_features(parity: Path) -> None:
-    arrays, cases = np.load(parity / "cases.npz"), json.loads((parity / "cases.json").read_text())
-    backbone = load_reference(parity)
-    texts = {name: cases[f"{name}_prompts"] for name in ("single", "multi", "two", "star")}
-    found = {
-        "single_out": compose_at(backbone, texts["single"], "$", arrays["single_pseudo"][:, None]),
-        "single_plain_out": backbone.encode_text(texts["single"]),
-        "multi_out_replace_first": compose_at(backbone, texts["multi"], "$", arrays["multi_pseudo"][:, None]),
-        "two_out": compose_at(backbone, texts["two"], "$ $", arrays["two_pseudo"]),
-        "star_out": compose_at(backbone, texts["star"], "*", arrays["star_pseudo"][:, None]),
-    }
-    for name, features in found.items():
-        np.testing.assert_allclose(features.detach().numpy(), arrays[name], atol=1e-5, err_msg=name)
+CASES = {
+    "single_out": ("single", "$", 1),
+    "single_out_gelu": ("single", "$", 1),
+    "multi_out_replace_first": ("multi", "$", 1),
+    "multi_out_replace_all": ("multi", "$", -1),
+    "two_out": ("two", "$ $", 1),
+    "star_out": ("star", "*", 1),
+}
+"""Expected output: prompts, what stands for the pseudo-words, how many of them are replaced (-1: all)."""
 
 
-def test_the_references_features_with_gelu(parity: Path) -> None:
-    arrays, cases = np.load(parity / "cases.npz"), json.loads((parity / "cases.json").read_text())
-    found = compose_at(load_reference(parity, False), cases["single_prompts"], "$", arrays["single_pseudo"][:, None])
-    np.testing.assert_allclose(found.detach().numpy(), arrays["single_out_gelu"], atol=1e-5)
+@dataclass(frozen=True)
+class Parity:
+    """The reference's inputs and outputs, and its model as one of open_clip's, with either activation."""
+
+    arrays: Mapping[str, np.ndarray]
+    prompts: Mapping[str, list[str]]
+    quick: OpenClipBackbone
+    gelu: OpenClipBackbone
+
+    def spliced(self, case: str) -> Spliced:
+        """The embeddings of a case."""
+        group, slot, most = CASES[case]
+        pseudo = self.arrays[f"{group}_pseudo"]
+        rows = pseudo if pseudo.ndim == 3 else pseudo[:, None]
+        return spliced_at(self.quick, self.prompts[f"{group}_prompts"], slot, rows, most)
+
+
+@pytest.fixture(scope="module")
+def parity(shared: Path) -> Parity:
+    folder = shared / "golden" / "text_parity"
+    if not folder.is_dir():
+        pytest.skip("no golden/text_parity")
+    arrays, cases = dict(np.load(folder / "cases.npz")), json.loads((folder / "cases.json").read_text())
+    return Parity(arrays, cases, load_reference(folder), load_reference(folder, quick_gelu=False))
+
+
+@pytest.mark.parametrize("length", [None, 77])
+@pytest.mark.parametrize("case", CASES)
+def test_the_references_features(case: str, length: int | None, parity: Parity) -> None:
+    backbone, spliced = parity.gelu if case.endswith("gelu") else parity.quick, parity.spliced(case)
+    embeddings = spliced.embeddings
+    if length is not None:
+        embeddings = F.pad(embeddings, (0, 0, 0, length - embeddings.shape[1]), value=0.1)
+    with torch.no_grad():
+        found = backbone.encode_embeddings(embeddings, spliced.ends)
+    np.testing.assert_allclose(found.numpy(), parity.arrays[case], rtol=0, atol=1e-5)
+
+
+def test_the_references_plain_features(parity: Parity) -> None:
+    found = parity.quick.encode_text(parity.prompts["single_prompts"])
+    np.testing.assert_allclose(found.numpy(), parity.arrays["single_plain_out"], rtol=0, atol=1e-5)
+
+
+def test_the_references_last_hidden_states(parity: Parity, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = torch.from_numpy(parity.arrays["single_last_hidden"])
+    ids = torch.from_numpy(parity.arrays["single_tokens"][: len(expected)]).long()
+    pseudo = torch.from_numpy(parity.arrays["single_pseudo"][: len(expected)])
+    embeddings = torch.where((ids == 259)[..., None], pseudo[:, None], parity.quick.embed_tokens(ids))
+    monkeypatch.setattr(parity.quick.tower, "text_projection", None)
+    with torch.no_grad():
+        for row, states in zip(
+            embeddings, expected, strict=True
+        ):  # each position in turn is read as if it were the end
+            found = parity.quick.encode_embeddings(row.expand(77, -1, -1), torch.arange(77))
+            assert torch.allclose(found, states, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", ["single_out", "multi_out_replace_all", "two_out", "star_out"])
+def test_pieces_are_tokenised_as_the_whole_prompt_is(case: str, parity: Parity) -> None:
+    group, slot, _ = CASES[case]
+    spliced, ids = parity.spliced(case), torch.from_numpy(parity.arrays[f"{group}_tokens"]).long()
+    assert torch.equal(spliced.ends, ids.argmax(1))
+    theirs = parity.quick.embed_tokens(ids[:, : spliced.embeddings.shape[1]])
+    slots = (ids == {"$": 259, "$ $": 259, "*": 265}[slot])[:, : theirs.shape[1]]
+    behind = torch.arange(theirs.shape[1]) > spliced.ends[:, None]
+    assert slots.any(1).all() and torch.equal(spliced.embeddings[~(slots | behind)], theirs[~(slots | behind)])

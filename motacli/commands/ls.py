@@ -9,7 +9,16 @@ import typer
 
 from motacli.commands.session import session
 from motacli.components import KINDS
+from motacli.errors import UnknownNameError, UsageError
 from motacli.plugins import PluginHost
+
+PRETRAINED = "pretrained"
+"""What open_clip offers: no kind of component, and listed only when asked for."""
+
+Kind = Annotated[str | None, typer.Argument(help=f"Only this kind: {', '.join([*KINDS, PRETRAINED])}.")]
+ModelPattern = Annotated[
+    str | None, typer.Option("--model", metavar="PATTERN", help="For pretrained: only these models, as 'ViT-B*'.")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +36,18 @@ def register(app: typer.Typer) -> None:
     app.command("ls")(ls)
 
 
-def ls(
-    ctx: typer.Context,
-    kind: Annotated[str | None, typer.Argument(help=f"Only this kind: {', '.join(KINDS)}.")] = None,
-) -> None:
-    """List backbones, inversions, adapters, benchmarks, triplet generators and LLM clients."""
+def ls(ctx: typer.Context, kind: Kind = None, model: ModelPattern = None) -> None:
+    """List backbones, inversions, adapters, benchmarks, triplet generators and LLM clients, or pretrained models."""
     current = session(ctx)
+    if kind is not None and kind not in (*KINDS, PRETRAINED):
+        raise UnknownNameError("kind", kind, (*KINDS, PRETRAINED))
+    if kind == PRETRAINED:
+        from motacli.pretrained import list_pretrained
+
+        current.console.table(list_pretrained(model or "*"))
+        return
+    if model is not None:
+        raise UsageError("--model only narrows the list of pretrained models", f"say `mota ls {PRETRAINED}`")
     current.console.table(parts(current.host, list(KINDS) if kind is None else [kind]))
 
 

@@ -5,26 +5,49 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from motacli.assignments import read_assignments, write_assignments
 from motacli.commands import options
-from motacli.commands.session import chosen_options, session
+from motacli.commands.session import Session, chosen_options, session
 from motacli.errors import UsageError
 
+if TYPE_CHECKING:
+    from motacli.contracts import Backbone
+    from motacli.inversions.watch import Watch
+
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Inversion, see `mota ls inversions`.")]
-Features = Annotated[Path, typer.Option("--features", help="Image-text features that `mota cache --data` wrote.")]
+Features = Annotated[Path | None, typer.Option("--features", help="Features that `mota cache --data` wrote.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Pictures with captions: a folder, or CSV, TSV or JSONL.")]
+Images = Annotated[Path | None, typer.Option("--images", help="A folder of pictures without captions.")]
+Captions = Annotated[Path | None, typer.Option("--captions", help="Captions alone: a text file, CSV, TSV or JSONL.")]
+Recipe = Annotated[
+    str | None, typer.Option("--recipe", help="authors, tiny, or a TOML file. Default: what the backbone asks for.")
+]
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Steps of training.")]
+Epochs = Annotated[int | None, typer.Option("--epochs", min=0, help="Passes over the data; above 0 they count.")]
 Lr = Annotated[float | None, typer.Option("--lr", min=0.0, help="Peak learning rate.")]
+Wd = Annotated[float | None, typer.Option("--wd", min=0.0, help="Weight decay.")]
+Warmup = Annotated[int | None, typer.Option("--warmup", min=0, help="Steps of linear warm-up.")]
 Rows = Annotated[int | None, typer.Option("--batch-size", min=2, help="Rows per step.")]
 TrainSeed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random.")]
 More = Annotated[
     list[str] | None,
     typer.Option("--option", metavar="KEY=VALUE", help="Another option of its training, as dropout=0.5; repeatable."),
 ]
-FLAGS = ("steps", "lr", "batch_size", "seed")
+Faithful = Annotated[bool, typer.Option("--faithful", help="LinCIR: mask captions as its authors' code does.")]
+SaveEvery = Annotated[int, typer.Option("--save-every", min=1, help="Steps between two states to go on from.")]
+Validate = Annotated[
+    str | None, typer.Option("--validate", metavar="BENCHMARK", help="Benchmark to look at while training.")
+]
+ValidateEvery = Annotated[int, typer.Option("--validate-every", min=1, help="Steps between two looks.")]
+Root = Annotated[Path | None, typer.Option("--data-root", help="Folder that holds the benchmark of --validate.")]
+KeepBest = Annotated[
+    str | None, typer.Option("--keep-best", metavar="METRIC", help="Keep the network that is best by it, not the last.")
+]
+FLAGS = ("steps", "epochs", "lr", "wd", "warmup", "batch_size", "seed")
 """The options that have a flag of their own; their defaults are those of the inversion's ``Options``."""
 
 
@@ -36,42 +59,93 @@ def register(app: typer.Typer) -> None:
 def train_inversion(
     ctx: typer.Context,
     name: Name,
-    features: Features,
     out: options.Out,
+    features: Features = None,
+    data: Data = None,
+    images: Images = None,
+    captions: Captions = None,
     model: options.Model = "tiny",
     pretrained: options.Pretrained = None,
     device: options.Device = "auto",
     precision: options.PrecisionOption = options.Precision.fp32,
     preprocess: options.PreprocessOption = options.Preprocess.clip,
+    recipe: Recipe = None,
     steps: Steps = None,
+    epochs: Epochs = None,
     lr: Lr = None,
+    wd: Wd = None,
+    warmup: Warmup = None,
     batch_size: Rows = None,
     seed: TrainSeed = None,
     option: More = None,
+    faithful: Faithful = False,
+    save_every: SaveEvery = 200,
+    validate: Validate = None,
+    validate_every: ValidateEvery = 1000,
+    data_root: Root = None,
+    keep_best: KeepBest = None,
+    workers: options.Workers = 0,
+    resume: options.Resume = False,
 ) -> None:
-    """Train an inversion network on cached features of pictures and captions; the backbone stays frozen."""
-    from motacli.cache import FeatureCache
+    """Train an inversion network on pictures or captions; the backbone stays frozen. Killed, it goes on by --resume."""
     from motacli.config import parse_options
-    from motacli.inversions.run import fit_run, options_class, write_run
+    from motacli.inversions.recipes import overlaid, read_recipe
+    from motacli.inversions.run import WORK, fit_run, options_class, write_run
+    from motacli.inversions.sources import TrainingData
     from motacli.models import BackboneChoice, load_backbone
-    from motacli.runs import RunDir, file_digest
+    from motacli.runs import RunDir
 
     current = session(ctx)
+    _refuse_mixtures(ctx.params)
     build: Any = current.host.component("inversions", name).load()
+    known = options_class(build, name)
     values = _values(ctx.params, option or ())
-    training = parse_options(options_class(build, name), values, f"options of inversion {name!r}")
-    with RunDir.create(out) as run:
-        cache = FeatureCache(features)
-        backbone = load_backbone(
-            current.host, BackboneChoice(model, pretrained, device, precision.value, preprocess.value)
-        )
-        trained = fit_run(backbone, build, cache, training, current.console)
-        summary = write_run(run, trained, backbone, {"features": file_digest(features)}, current.versions())
+    with RunDir.create(out, resume=resume) as run:
+        choice = BackboneChoice(model, pretrained, device, precision.value, preprocess.value)
+        backbone = load_backbone(current.host, choice)
+        merged = overlaid(read_recipe(recipe, name, backbone), values)
+        training = parse_options(known, merged, f"options of inversion {name!r}")
+        source = TrainingData(features, data, images, captions, workers=workers)
+        work = run.work / WORK
+        pairs = source.load(backbone, work, current.console)
+        trained = fit_run(backbone, build, pairs, training, _watch(ctx.params, current, backbone, work))
+        summary = write_run(run, trained, backbone, source.digests(), current.versions())
         run.write_config("train-inversion", {**chosen_options(ctx), **_settled(training)})
     if current.console.json:
         current.console.data({"out": out, **asdict(summary)})
     else:
         current.console.table([summary])
+
+
+def _watch(given: Mapping[str, Any], current: Session, backbone: Backbone, work: Path) -> Watch:
+    from motacli.inversions.validation import validator
+    from motacli.inversions.watch import Watch
+
+    validate = None
+    if given["validate"] is not None:
+        benchmark = current.host.component("benchmarks", given["validate"]).load()()
+        validate = validator(
+            benchmark, given["data_root"], backbone, store=work / "validation", progress=current.console
+        )
+    return Watch(
+        progress=current.console,
+        work=work,
+        save_every=given["save_every"],
+        validate=validate,
+        validate_every=given["validate_every"],
+        keep_best=given["keep_best"] or "",
+    )
+
+
+def _refuse_mixtures(given: Mapping[str, Any]) -> None:
+    if len([name for name in ("features", "data", "images", "captions") if given[name] is not None]) != 1:
+        raise UsageError("say what to train on", "one of --features, --data, --images and --captions")
+    if (given["validate"] is None) != (given["data_root"] is None):
+        raise UsageError("--validate and --data-root go together", "give both")
+    if given["keep_best"] is not None and given["validate"] is None:
+        raise UsageError("--keep-best needs --validate", "there is nothing to choose by")
+    if given["faithful"] and given["name"] != "lincir":
+        raise UsageError("--faithful is about LinCIR's masking", "leave it out")
 
 
 def _values(params: Mapping[str, Any], more: Sequence[str]) -> dict[str, Any]:
@@ -87,7 +161,12 @@ def _values(params: Mapping[str, Any], more: Sequence[str]) -> dict[str, Any]:
             values[outer][inner] = value
         else:
             raise UsageError(f"option {outer!r} is given twice")
-    return {**values, **{flag: params[flag] for flag in FLAGS if params[flag] is not None}}
+    if params["faithful"]:
+        values["masking"] = "faithful"
+    given = {flag: params[flag] for flag in FLAGS if params[flag] is not None}
+    if "steps" in given and "epochs" not in given:
+        given["epochs"] = 0  # or the recipe's epochs would go before the steps that were asked for
+    return {**values, **given}
 
 
 def _settled(training: Any) -> dict[str, object]:

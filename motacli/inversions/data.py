@@ -11,24 +11,50 @@ from torch.nn import functional as F
 
 from motacli.compose import TokenPrompt, splice
 from motacli.contracts import Backbone
+from motacli.errors import DataError
 
 PHOTO = "a photo of"
 
 
 @dataclass(frozen=True)
 class PairFeatures:
-    """Image features ``(N, d)`` and captions with their text features ``(N, d)``, all frozen and not normalised."""
+    """Image features ``(N, d)`` and captions with their text features ``(N, d)``, all frozen and not normalised.
+
+    What a training does not need may be missing: ``image`` and ``text`` are then ``(0, d)``, ``captions`` empty.
+    """
 
     image: Tensor
     captions: tuple[str, ...]
     text: Tensor
 
     def __len__(self) -> int:
-        return len(self.captions)
+        return max(len(self.image), len(self.captions))
+
+    @property
+    def has_images(self) -> bool:
+        """Whether there are pictures, and not captions alone."""
+        return len(self.image) > 0
+
+    @property
+    def has_captions(self) -> bool:
+        """Whether there are captions, and not pictures alone."""
+        return len(self.captions) > 0
 
     def to(self, device: torch.device) -> PairFeatures:
         """The same on another device."""
         return PairFeatures(self.image.to(device), self.captions, self.text.to(device))
+
+
+def require_images(data: PairFeatures, name: str) -> None:
+    """Raise `DataError` where there are captions alone."""
+    if not data.has_images:
+        raise DataError(f"inversion {name!r} is trained on pictures, and there are none", "give --data or --features")
+
+
+def require_captions(data: PairFeatures, name: str) -> None:
+    """Raise `DataError` where there are pictures alone."""
+    if not data.has_captions:
+        raise DataError(f"inversion {name!r} is trained on captions, and there are none", "give data that has captions")
 
 
 def photo_prompt(backbone: Backbone) -> TokenPrompt:

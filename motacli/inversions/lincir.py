@@ -9,31 +9,42 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from motacli.compose import TokenPrompt, tokenize_prompt
-from motacli.console import Progress
-from motacli.contracts import Backbone, Prompt
-from motacli.inversions.data import PairFeatures, photo_prompt, spliced_features
+from motacli.compose import TokenPrompt, tokenize_pieces
+from motacli.contracts import Backbone
+from motacli.inversions.data import PairFeatures, photo_prompt, require_captions, spliced_features
+from motacli.inversions.keywords import KeywordTagger, Run, Tagger, find_tagger
+from motacli.inversions.masking import MASKINGS, Masking, Pieces
 from motacli.inversions.phi import Phi
 from motacli.inversions.training import InversionOptions, fit_network, require
+from motacli.inversions.watch import Watch
+
+NoiseFamily = Literal["scaled gaussian", "gaussian", "uniform", "none"]
+_KEPT_ROWS = 500_000
+"""Captions whose masked prompts are kept once they were made."""
 
 
 @dataclass(frozen=True)
 class LinCIROptions(InversionOptions):
-    """LinCIR's training. The authors: 20000 steps of 512 captions, constant lr 1e-4, dropout 0.5, noise 1.0.
+    """LinCIR's training, by its authors' recipe; ``faithful`` masking reproduces their code where it differs.
 
-    ``noise`` is in units of the features' spread, ``variants`` how many maskings of each caption are drawn beforehand.
+    ``noise_family`` "scaled gaussian" is ``u * eps`` with one ``u ~ U(0, 1)`` per caption and ``eps ~ N(0, I)``.
+    ``noise`` scales it: absolutely, or in units of the features' ``spread`` so that it means the same on every backbone
+    [ours]. ``masking`` is ``runs`` (every keyword run, the same vector in each), ``stretch`` (one slot, ours) or
+    ``faithful``. ``variants`` is how many maskings of each caption are drawn, where masking is random.
     """
 
-    steps: int = 800
-    lr: float = 2e-3
-    noise: float = 0.6
-    variants: int = 2
+    noise: float = 1.0
+    noise_family: NoiseFamily = "scaled gaussian"
+    noise_unit: Literal["absolute", "spread"] = "absolute"
+    masking: Masking = "runs"
+    keywords: Tagger = "auto"
+    variants: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -49,82 +60,80 @@ class LinCIR(Phi):
 
     @classmethod
     def fit(
-        cls,
-        backbone: Backbone,
-        data: PairFeatures,
-        options: LinCIROptions,
-        on_step: Callable[[int, float], None] | None = None,
-        progress: Progress | None = None,
+        cls, backbone: Backbone, data: PairFeatures, options: LinCIROptions, watch: Watch | None = None
     ) -> tuple[Self, dict[str, Any]]:
         """Train on the captions alone. See `motacli.contracts.TrainableInversion`."""
-
-        def objective(data: PairFeatures) -> LinCIRObjective:
-            return LinCIRObjective(backbone, data, options.noise, options.variants, options.seed)
-
-        return fit_network(cls, backbone, data, options, objective, on_step, progress)
-
-
-_FUNCTION_WORDS = """
-on in at near next to with beside it and of the against front is that there from behind under over by for as into
-"""
-FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
+        require_captions(data, cls.name)
+        tagger = find_tagger(options.keywords)
+        phi, record = fit_network(
+            cls, backbone, data, options, lambda data: LinCIRObjective(backbone, data, options, tagger), watch
+        )
+        return phi, {**record, "keywords": tagger.name}
 
 
-def keyword_runs(caption: str) -> list[tuple[int, int]]:
-    """Runs of content words, ``(start, end)`` indices into the caption's blank-separated words.
+class MaskedPrompts:
+    """The masked prompts of captions, made when first asked for and kept."""
 
-    The light fallback for spaCy's runs of nouns, adjectives and determiners: every word that is not a function word.
-    """
-    runs: list[tuple[int, int]] = []
-    words = caption.lower().split()
-    start = None
-    for index, word in enumerate([*words, "of"]):
-        if word.strip(",.") in FUNCTION_WORDS:
-            if start is not None:
-                runs.append((start, index))
-            start = None
-        elif start is None:
-            start = index
-    return runs
+    def __init__(
+        self, backbone: Backbone, captions: Sequence[str], runs: Sequence[Sequence[Run]], masking: Masking
+    ) -> None:
+        self._backbone, self._captions, self._runs = backbone, captions, runs
+        self._mask: Callable[[str, Sequence[Run], Random], Pieces] = MASKINGS[masking]
+        self._made: dict[tuple[int, int], TokenPrompt] = {}
+        self._empty = photo_prompt(backbone)
 
+    def of(self, row: int, variant: int, seed: int) -> TokenPrompt:
+        """One masking of one caption; the same for the same seed, whenever it is asked for."""
+        key = (row, variant)
+        prompt = self._made.get(key)
+        if prompt is None:
+            prompt = self._prompt(row, Random(f"{seed} {row} {variant}"))
+            if len(self._made) < _KEPT_ROWS:
+                self._made[key] = prompt
+        return prompt
 
-def masked_prompt(backbone: Backbone, caption: str, rng: Random) -> TokenPrompt:
-    """The caption with its first to last keyword run replaced by one slot.
-
-    The authors put the same vector into every run; one slot for the stretch from a first to a last run is [ours] and is
-    what the slot sees at retrieval, where a pseudo-word stands once.
-    """
-    words = caption.split()
-    runs = keyword_runs(caption)
-    if not runs:
-        return photo_prompt(backbone)
-    start, end = runs[0][0], runs[rng.randrange(len(runs))][1]
-    return tokenize_prompt(backbone, Prompt(" ".join(words[:start]), " ".join(words[end:])))
+    def _prompt(self, row: int, rng: Random) -> TokenPrompt:
+        caption = self._captions[row]
+        if not caption.strip():
+            return self._empty
+        prompt = tokenize_pieces(self._backbone, self._mask(caption, self._runs[row], rng))
+        lost = len(prompt.prefix) + 3 > self._backbone.context_length  # no slot within the context
+        return self._empty if lost else prompt
 
 
 class LinCIRObjective:
-    """Mean squared error between T(masked caption with phi(T(caption) + noise)) and T(caption), as in the paper.
-
-    Noise is ``u * eps`` with one ``u ~ U(0, 1)`` per caption and ``eps ~ N(0, I)``, in units of the features' spread so
-    that it means the same on every backbone [ours; the authors use 1.0 for ViT-L/14].
-    """
+    """Mean squared error between T(masked caption with phi(T(caption) + noise)) and T(caption), as in the paper."""
 
     def __init__(
-        self, backbone: Backbone, data: PairFeatures, noise: float = 1.0, variants: int = 2, seed: int = 0
+        self, backbone: Backbone, data: PairFeatures, options: LinCIROptions, tagger: KeywordTagger | None = None
     ) -> None:
         self.backbone = backbone
         self.text = data.text
-        self.noise = noise * data.text.std(0).mean()
-        rng = Random(seed)
-        self.prompts: Sequence[Sequence[TokenPrompt]] = [
-            [masked_prompt(backbone, caption, rng) for _ in range(variants)] for caption in data.captions
-        ]
+        self.options = options
+        self.scale = options.noise * (float(data.text.std(0).mean()) if options.noise_unit == "spread" else 1.0)
+        captions = [clean_caption(caption) for caption in data.captions]
+        runs = list((tagger or find_tagger(options.keywords)).runs(captions))
+        self.prompts = MaskedPrompts(backbone, captions, runs, options.masking)
 
     def __call__(self, phi: nn.Module, rows: Tensor, noise: torch.Generator) -> Tensor:
         """Rows ``(B,)`` of the captions to a loss."""
         text = self.text[rows]
-        drawn = torch.rand(len(rows), 1, generator=noise) * torch.randn(text.shape, generator=noise)
-        noisy = text + self.noise * drawn.to(text.device)
-        pick = torch.randint(len(self.prompts[0]), (1,), generator=noise).item()
-        prompts = [self.prompts[row][int(pick)] for row in rows.tolist()]
-        return F.mse_loss(spliced_features(self.backbone, prompts, phi(noisy)), text)
+        noisy = text + self.scale * draw_noise(self.options.noise_family, text.shape, noise).to(text.device)
+        pick = int(torch.randint(self.options.variants, (1,), generator=noise).item())
+        prompts = [self.prompts.of(row, pick, self.options.seed) for row in rows.tolist()]
+        return F.mse_loss(spliced_features(self.backbone, prompts, phi(noisy)).float(), text)
+
+
+def draw_noise(family: NoiseFamily, shape: torch.Size, generator: torch.Generator) -> Tensor:
+    """Noise ``(B, d)`` of a family, on the CPU; "uniform" lies in -1..1."""
+    if family == "none":
+        return torch.zeros(shape)
+    if family == "uniform":
+        return 2 * torch.rand(shape, generator=generator) - 1
+    scale = torch.rand(shape[0], 1, generator=generator) if family == "scaled gaussian" else 1.0
+    return scale * torch.randn(shape, generator=generator)
+
+
+def clean_caption(caption: str) -> str:
+    """A caption as LinCIR takes it: anonymised persons are persons, lower case, without dollar signs."""
+    return caption.replace("<PERSON>", "person").lower().replace("$", "").strip()

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from motacli.console import Progress
 from motacli.contracts import Backbone
-from motacli.inversions.data import PairFeatures, photo_prompt, spliced_features
+from motacli.inversions.data import PairFeatures, photo_prompt, require_images, spliced_features
 from motacli.inversions.sizes import Sizes
 from motacli.inversions.training import InversionOptions, fit_network
+from motacli.inversions.watch import Watch
 
 
 @dataclass(frozen=True)
 class Pic2WordOptions(InversionOptions):
-    """Pic2Word's training. The authors: 30 epochs of 3 million pictures, lr 1e-4, wd 0.1, 10000 steps of warm-up."""
+    """Pic2Word's training, by its authors' recipe: 30 epochs of CC3M's 3 million pictures.
 
-    steps: int = 500
-    lr: float = 2e-3
+    ``batch_size`` is their global batch of 8 GPUs, each of which contrasted 128 pictures with all others.
+    """
+
+    epochs: int = 30
+    batch_size: int = 1024
+    wd: float = 0.1
+    warmup: int = 10_000
+    schedule: Literal["constant", "cosine"] = "cosine"
+    betas: tuple[float, float] = (0.9, 0.98)
+    eps: float = 1e-6
+    dropout: float = 0.1
 
 
 class Pic2Word(nn.Module):
@@ -49,13 +58,11 @@ class Pic2Word(nn.Module):
         backbone: Backbone,
         data: PairFeatures,
         options: Pic2WordOptions,
-        on_step: Callable[[int, float], None] | None = None,
-        progress: Progress | None = None,
+        watch: Watch | None = None,
     ) -> tuple[Self, dict[str, Any]]:
         """Train on the pictures alone. See `motacli.contracts.TrainableInversion`."""
-        return fit_network(
-            cls, backbone, data, options, lambda data: Pic2WordObjective(backbone, data), on_step, progress
-        )
+        require_images(data, cls.name)
+        return fit_network(cls, backbone, data, options, lambda data: Pic2WordObjective(backbone, data), watch)
 
     def forward(self, features: Tensor) -> Tensor:
         """Image features ``(B, d)``, not normalised, to pseudo-words ``(B, 1, w)``."""

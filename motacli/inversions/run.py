@@ -1,38 +1,24 @@
-"""From cached features to a trained inversion network and its record."""
+"""From data to a trained inversion network and its record, interrupted or not."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
-import torch
 from torch import nn
 
-from motacli.console import Progress
 from motacli.contracts import Backbone
-from motacli.errors import DataError, UsageError
+from motacli.errors import UsageError
 from motacli.inversions.data import PairFeatures
 from motacli.inversions.files import WEIGHTS, save_inversion
-from motacli.runs import PROVENANCE, RunDir, file_digest, provenance
+from motacli.inversions.watch import Watch
+from motacli.runs import PROVENANCE, RunDir, explained, file_digest, provenance
 
 METRICS = "metrics.json"
-
-
-class ImageTextFeatures(Protocol):
-    """What is needed of a `motacli.cache.FeatureCache`."""
-
-    def require(self, backbone: Backbone) -> None:
-        """Raise `DataError` unless ``backbone`` is the one that made these features."""
-
-    def features(self) -> Any:
-        """Float32 image features ``(N, d)``."""
-
-    def captions(self) -> Sequence[str]:
-        """``N`` captions."""
-
-    def text_features(self) -> Any:
-        """Float32 features ``(N, d)`` of the captions."""
+WORK = "work"
+"""What an unfinished run keeps besides; removed when it is complete."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +36,7 @@ class InversionSummary:
 
     inversion: str
     loss: float
-    recall_at_1: float
+    recall_at_1: float | None
     parameters: int
     rows: int
     steps: int
@@ -66,20 +52,11 @@ def options_class(build: Any, name: str) -> Any:
     return build.Options
 
 
-def pair_features(cache: ImageTextFeatures, backbone: Backbone) -> PairFeatures:
-    """All of a cache as training data; `DataError` where it is another backbone's or holds no captions."""
-    cache.require(backbone)
-    image, text = (torch.as_tensor(found, dtype=torch.float32) for found in (cache.features(), cache.text_features()))
-    if not (torch.isfinite(image).all() and torch.isfinite(text).all()):
-        raise DataError("the features hold NaN or infinity", "make the feature cache again")
-    return PairFeatures(image, tuple(cache.captions()), text)
-
-
 def fit_run(
-    backbone: Backbone, build: Any, cache: ImageTextFeatures, options: Any, progress: Progress | None = None
+    backbone: Backbone, build: Any, data: PairFeatures, options: Any, watch: Watch | None = None
 ) -> TrainedInversion:
-    """Train a network of class ``build`` (a `motacli.contracts.TrainableInversion`) on all rows of a cache."""
-    phi, record = build.fit(backbone, pair_features(cache, backbone), options, progress=progress)
+    """Train a network of class ``build`` (a `motacli.contracts.TrainableInversion`)."""
+    phi, record = build.fit(backbone, data, options, watch)
     return TrainedInversion(phi, options, record)
 
 
@@ -90,7 +67,7 @@ def write_run(
     digests: Mapping[str, str],
     plugins: Mapping[str, str] | None = None,
 ) -> InversionSummary:
-    """Write the network, ``metrics.json`` and ``provenance.json`` to a run's folder.
+    """Write the network, ``metrics.json`` and ``provenance.json`` to a run's folder, and remove its work.
 
     ``digests`` are those of the files that went in; the weights' are added.
     """
@@ -102,6 +79,10 @@ def write_run(
     weights = {"backbone": backbone.fingerprint(), "inversion": file_digest(path)}
     device, seed = str(backbone.device), getattr(options, "seed", None)
     run.write_json(PROVENANCE, provenance(plugins=plugins, device=device, seed=seed, digests={**digests, **weights}))
+    work = run.work / WORK
+    if work.is_dir():
+        with explained(work):
+            shutil.rmtree(work)
     return InversionSummary(
         inversion=str(phi.name),
         parameters=sum(p.numel() for p in phi.parameters()),

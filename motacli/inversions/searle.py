@@ -2,58 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
-from motacli.compose import TokenPrompt, tokenize_prompt
-from motacli.console import NullProgress, Progress
-from motacli.contracts import Backbone, Prompt
-from motacli.inversions.data import PairFeatures, cosine_loss, spliced_features, two_sided
-from motacli.inversions.lincir import keyword_runs
+from motacli.contracts import Backbone
+from motacli.inversions.concepts import associate, read_concepts
+from motacli.inversions.data import (
+    PairFeatures,
+    cosine_loss,
+    require_captions,
+    require_images,
+    spliced_features,
+    two_sided,
+)
+from motacli.inversions.oti import OTIOptions, invert
 from motacli.inversions.phi import Phi
+from motacli.inversions.phrases import (
+    CaptionBook,
+    ConceptBook,
+    PhraseBook,
+    names_of,
+    read_phrases,
+    rule_phrases,
+)
 from motacli.inversions.training import InversionOptions, fit_network, require
-
-TEMPLATES = ("a photo of", "a picture of", "an image of", "there is", "")
-
-
-@dataclass(frozen=True)
-class OTIOptions:
-    """Textual inversion of single pictures. The authors run 350 steps at learning rate 2e-2 with an EMA of 0.99."""
-
-    steps: int = 120
-    lr: float = 2e-2
-    ema: float = 0.95
-    phrase_weight: float = 0.2
-
-    def __post_init__(self) -> None:
-        require(self.steps >= 1, f"{self.steps} steps optimise nothing")
-        require(self.lr > 0, f"lr must be positive, not {self.lr}")
-        require(0 <= self.ema < 1, f"ema must lie in 0..1, not be {self.ema}")
-        require(self.phrase_weight >= 0, f"phrase_weight must not be negative: {self.phrase_weight}")
+from motacli.inversions.watch import Watch
 
 
 @dataclass(frozen=True)
 class SearleOptions(InversionOptions):
-    """SEARLE's training. The authors: 39000 steps of 256 pictures, constant lr 1e-4, dropout 0.5, phrase weight 0.75.
+    """SEARLE's training, by its authors' recipe: 100 epochs of 100,000 pictures in batches of 256.
 
     ``temperature`` and ``phrase_weight`` are the distillation's; ``oti`` is how the pseudo-words are optimised first.
+    ``phrases`` come from the pictures' own ``captions`` [ours], or from ``rules`` or a JSON file and are about concepts
+    of each picture: its closest ``top_concepts`` among the names in the file ``concepts``.
     """
 
-    steps: int = 800
-    lr: float = 2e-3
+    epochs: int = 100
+    batch_size: int = 256
     temperature: float = 0.25
-    phrase_weight: float = 0.3
+    phrase_weight: float = 0.75
+    phrases: str = "captions"
+    concepts: str = ""
+    top_concepts: int = 150
     oti: OTIOptions = field(default_factory=OTIOptions)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.temperature > 0, f"temperature must be positive, not {self.temperature}")
         require(self.phrase_weight >= 0, f"phrase_weight must not be negative: {self.phrase_weight}")
+        require(self.top_concepts >= 1, f"top_concepts must be positive, not {self.top_concepts}")
+        require(self.phrases == "captions" or bool(self.concepts), "phrases about concepts need a file of concepts")
 
 
 class Searle(Phi):
@@ -64,105 +68,40 @@ class Searle(Phi):
 
     @classmethod
     def fit(
-        cls,
-        backbone: Backbone,
-        data: PairFeatures,
-        options: SearleOptions,
-        on_step: Callable[[int, float], None] | None = None,
-        progress: Progress | None = None,
+        cls, backbone: Backbone, data: PairFeatures, options: SearleOptions, watch: Watch | None = None
     ) -> tuple[Self, dict[str, Any]]:
         """Optimise a pseudo-word for each picture, then train. See `motacli.contracts.TrainableInversion`."""
+        require_images(data, cls.name)
+        watch = watch or Watch()
 
         def objective(data: PairFeatures) -> SearleObjective:
-            phrases = caption_phrases(backbone, data, [first_concept(caption) for caption in data.captions])
-            words = invert(backbone, data.image, phrases, options.oti, seed=options.seed, progress=progress)
-            weight = options.phrase_weight
-            return SearleObjective(
-                backbone, data.image, words, phrases, temperature=options.temperature, phrase_weight=weight
+            books = _books(backbone, data, options, watch)
+            work = None if watch.work is None else watch.work / "oti"
+            words = invert(
+                backbone, data.image, books["oti"], options.oti, seed=options.seed, progress=watch.progress, work=work
             )
+            return SearleObjective(backbone, data.image, words, books["distillation"], options)
 
-        return fit_network(cls, backbone, data, options, objective, on_step, progress)
-
-
-@dataclass(frozen=True)
-class Phrases:
-    """For each picture a phrase with a slot for one of its concepts, and the whole phrase's text feature ``(N, d)``."""
-
-    prompts: tuple[TokenPrompt, ...]
-    features: Tensor
-
-    def part(self, rows: slice) -> Phrases:
-        """Those of some of the pictures."""
-        return Phrases(self.prompts[rows], self.features[rows])
+        return fit_network(cls, backbone, data, options, objective, watch)
 
 
-def first_concept(caption: str) -> tuple[int, int]:
-    """The words ``(start, end)`` of a caption's first run of content words; the first word where it has none."""
-    return next(iter(keyword_runs(caption)), (0, 1))
+Stage = Literal["oti", "distillation"]
 
 
-def caption_phrases(backbone: Backbone, data: PairFeatures, concepts: Sequence[tuple[int, int]]) -> Phrases:
-    """Phrases made offline from the pictures' own captions: the concept is the words ``concepts[i]`` = (start, end).
-
-    The authors let GPT-Neo continue "a photo of {concept} that"; any list of phrases will do [ours].
-    """
-    prompts = []
-    for caption, (start, end) in zip(data.captions, concepts, strict=True):
-        words = caption.split()
-        prompts.append(tokenize_prompt(backbone, Prompt(" ".join(words[:start]), " ".join(words[end:]))))
-    return Phrases(tuple(prompts), data.text)
-
-
-def invert(
-    backbone: Backbone,
-    image: Tensor,
-    phrases: Phrases,
-    options: OTIOptions,
-    batch_size: int = 512,
-    seed: int = 0,
-    progress: Progress | None = None,
-) -> Tensor:
-    """Optimisation-based textual inversion: pictures ``(N, d)`` to the EMA of their pseudo-words ``(N, w)``.
-
-    Each step pulls a random template with the pseudo-word to the picture, and a phrase with the pseudo-word in its
-    concept's place to the phrase as it was: ``(L_cos + a L_phrase) / (1 + a)``, where ``a`` is 0.5 for the authors.
-    """
-    templates = [TokenPrompt(tuple(backbone.tokenize(text)), ()) for text in TEMPLATES]
-    rng, generator = Random(seed), torch.Generator().manual_seed(seed)
-    done = []
-    for start in range(0, len(image), batch_size):
-        rows = slice(start, min(start + batch_size, len(image)))
-        words = torch.randn(rows.stop - start, backbone.text_width, generator=generator) * 0.02
-        bar = f"optimising pseudo-words {start + 1} to {rows.stop} of {len(image)}"
-        steps = (progress or NullProgress()).track(range(options.steps), bar)
-        words = words.to(image.device)
-        done.append(_invert_batch(backbone, image[rows], phrases.part(rows), words, templates, rng, options, steps))
-    return torch.cat(done)
-
-
-def _invert_batch(
-    backbone: Backbone,
-    image: Tensor,
-    phrases: Phrases,
-    words: Tensor,
-    templates: Sequence[TokenPrompt],
-    rng: Random,
-    options: OTIOptions,
-    steps: Iterable[int],
-) -> Tensor:
-    words.requires_grad_(True)
-    average = words.detach().clone()
-    optimizer = torch.optim.AdamW([words], lr=options.lr, weight_decay=0.01)
-    for _ in steps:
-        picked = [rng.choice(templates) for _ in range(len(image))]
-        pull = cosine_loss(spliced_features(backbone, picked, words[:, None]), image)
-        keep = cosine_loss(spliced_features(backbone, phrases.prompts, words[:, None]), phrases.features)
-        loss = (pull + options.phrase_weight * keep) / (1 + options.phrase_weight)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        average.mul_(options.ema).add_(words.detach(), alpha=1 - options.ema)
-    return average
+def _books(backbone: Backbone, data: PairFeatures, options: SearleOptions, watch: Watch) -> dict[Stage, PhraseBook]:
+    """The phrases of both stages, which look at different numbers of a picture's concepts."""
+    if options.phrases == "captions":
+        require_captions(data, Searle.name)
+        book = CaptionBook(backbone, data)
+        return {"oti": book, "distillation": book}
+    names = read_concepts(Path(options.concepts))
+    phrases = rule_phrases(names) if options.phrases == "rules" else read_phrases(Path(options.phrases))
+    names = tuple(name for name in names if name in phrases)
+    found = names_of(associate(backbone, data.image, names, options.top_concepts, watch.progress), names)
+    return {
+        "oti": ConceptBook(backbone, [own[: options.oti.concepts] for own in found], phrases),
+        "distillation": ConceptBook(backbone, found, phrases),
+    }
 
 
 class SearleObjective:
@@ -173,19 +112,20 @@ class SearleObjective:
         backbone: Backbone,
         image: Tensor,
         pseudo_words: Tensor,
-        phrases: Phrases,
-        *,
-        temperature: float = 0.25,
-        phrase_weight: float = 0.75,
+        phrases: PhraseBook,
+        options: SearleOptions,
     ) -> None:
         self.backbone = backbone
         self.image, self.pseudo_words, self.phrases = image, pseudo_words, phrases
-        self.temperature, self.phrase_weight = temperature, phrase_weight
+        self.temperature, self.phrase_weight = options.temperature, options.phrase_weight
 
     def __call__(self, phi: nn.Module, rows: Tensor, noise: torch.Generator) -> Tensor:
         """Rows ``(B,)`` of the pictures to a loss."""
         words = phi(self.image[rows])  # (B, 1, w)
-        distil = two_sided(self.pseudo_words[rows], words[:, 0], self.temperature)
-        prompts = [self.phrases.prompts[row] for row in rows.tolist()]
-        keep = cosine_loss(spliced_features(self.backbone, prompts, words), self.phrases.features[rows])
-        return distil + self.phrase_weight * keep
+        loss = two_sided(self.pseudo_words[rows], words[:, 0].float(), self.temperature)
+        if not self.phrase_weight:
+            return loss
+        rng = Random(int(torch.randint(2**62, (1,), generator=noise).item()))
+        prompts, wholes = self.phrases.draw(rows.tolist(), rng)
+        keep = cosine_loss(spliced_features(self.backbone, prompts, words).float(), wholes)
+        return loss + self.phrase_weight * keep

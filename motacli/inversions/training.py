@@ -2,45 +2,72 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from motacli.console import NullProgress, Progress
 from motacli.contracts import Backbone
-from motacli.errors import DataError, MotaError
+from motacli.errors import DataError, MotaError, UsageError
 from motacli.inversions.data import PairFeatures, recall_at_1
+from motacli.inversions.state import TrainingState
+from motacli.inversions.watch import Watch
 
 CHECKED_ROWS = 1000
 """Rows of the data among which the record's recall is computed."""
+_ORDER, _DROPOUT, _NOISE = 3, 5, 7
+"""Tell apart the streams of random numbers that one seed gives."""
 
 N = TypeVar("N", bound=nn.Module)
 
 
 @dataclass(frozen=True)
 class InversionOptions:
-    """How an inversion network is trained. Defaults suit the tiny world; the authors' recipes are in each objective."""
+    """How an inversion network is trained.
 
-    steps: int = 600
-    batch_size: int = 256
-    lr: float = 1e-3
+    ``epochs`` passes over the data where it is above zero, ``steps`` otherwise. ``warmup`` steps of linear warm-up come
+    before a ``constant`` or half-``cosine`` learning rate. ``ema`` is the decay of an average of the weights, which is
+    then what is returned; 0 is off. ``amp`` computes the text tower in bfloat16 where autocast pays off: ``auto`` on a
+    GPU only. ``clip`` bounds the gradient's norm, 0 is off.
+    """
+
+    steps: int = 20_000
+    epochs: int = 0
+    batch_size: int = 512
+    lr: float = 1e-4
     wd: float = 0.01
-    warmup: int = 20
-    dropout: float = 0.1
+    warmup: int = 0
+    schedule: Literal["constant", "cosine"] = "constant"
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    clip: float = 0.0
+    dropout: float = 0.5
+    ema: float = 0.0
+    amp: Literal["auto", "off", "on"] = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
         require(self.steps >= 1, f"{self.steps} steps train nothing")
+        require(self.epochs >= 0, f"epochs must not be negative: {self.epochs}")
         require(self.batch_size >= 2, f"batch_size {self.batch_size} is too small: rows are told from one another")
         require(self.lr > 0, f"lr must be positive, not {self.lr}")
         require(self.wd >= 0 and self.warmup >= 0 and self.seed >= 0, "wd, warmup and seed must not be negative")
         require(0 <= self.dropout < 1, f"dropout must lie in 0..1, not be {self.dropout}")
+        require(0 <= self.ema < 1, f"ema must lie in 0..1, not be {self.ema}")
+        require(all(0 <= beta < 1 for beta in self.betas), f"betas must lie in 0..1, not be {self.betas}")
+        require(self.eps > 0 and self.clip >= 0, "eps must be positive, and clip not negative")
+
+    def total_steps(self, rows: int) -> int:
+        """Steps over ``rows`` of data; a batch that is not full is dropped."""
+        per_epoch = rows // min(self.batch_size, rows)
+        return self.epochs * per_epoch if self.epochs else self.steps
 
 
 def require(condition: bool, message: str) -> None:
@@ -55,37 +82,48 @@ class Objective(Protocol):
     def __call__(self, phi: nn.Module, rows: Tensor, noise: torch.Generator) -> Tensor: ...
 
 
+@dataclass(frozen=True)
+class TrainingLog:
+    """Every step's loss, and what validation said: ``step`` and a metric's percentage in each check."""
+
+    losses: Sequence[float]
+    checks: Sequence[Mapping[str, float]]
+
+
 def fit_network(
     build: Callable[..., N],
     backbone: Backbone,
     data: PairFeatures,
     options: InversionOptions,
     objective: Callable[[PairFeatures], Objective],
-    on_step: Callable[[int, float], None] | None = None,
-    progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> tuple[N, dict[str, Any]]:
     """Train a new network ``build(joint_dim=, text_width=, dropout=)``: the network, frozen, and the training's record.
 
     ``objective`` is made from the data on the backbone's device, and its time counts. The same seed gives the same
-    weights on the same machine; the caller's random numbers stay as they are.
+    weights on the same machine, interrupted or not; the caller's random numbers stay as they are.
     """
     if len(data) < 2:
         raise DataError(f"{len(data)} pictures are too few to train on", "rows are told from one another")
+    watch = watch or Watch()
     started = time.perf_counter()
     data = data.to(backbone.device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         phi = build(joint_dim=backbone.joint_dim, text_width=backbone.text_width, dropout=options.dropout)
         phi.to(backbone.device)
-        losses = train_inversion(phi, objective(data), len(data), options, on_step, progress)
+        identity = {"network": phi.name, "backbone": backbone.fingerprint(), "data": data_digest(data)}
+        log = train_inversion(phi, objective(data), len(data), options, watch, identity)
     phi.requires_grad_(False)
     record = {
-        "loss": losses[-1],
-        "recall_at_1": recall_at_1(backbone, phi, data.image[:CHECKED_ROWS]),
+        "loss": log.losses[-1],
+        "recall_at_1": recall_at_1(backbone, phi, data.image[:CHECKED_ROWS]) if data.has_images else None,
         "rows": len(data),
-        "steps": options.steps,
+        "steps": len(log.losses),
         "seconds": time.perf_counter() - started,
-        "history": _history(losses),
+        "history": _history(log.losses),
+        "validation": list(log.checks),
+        "kept": f"best {watch.keep_best}" if watch.keep_best else "last",
     }
     return phi, record
 
@@ -95,47 +133,143 @@ def train_inversion(
     objective: Objective,
     size: int,
     options: InversionOptions,
-    on_step: Callable[[int, float], None] | None = None,
-    progress: Progress | None = None,
-) -> list[float]:
-    """Train ``phi`` in place on ``size`` rows and return every step's loss; dropout draws from torch's own generator.
+    watch: Watch | None = None,
+    identity: Mapping[str, Any] | None = None,
+) -> TrainingLog:
+    """Train ``phi`` in place on ``size`` rows, from the state in the watch's folder if there is one.
 
-    Biases are exempt from weight decay, as in Pic2Word. Raises `MotaError` when the loss is not finite.
+    Biases are exempt from weight decay, as in Pic2Word. Raises `MotaError` when the loss is not finite, `DataError` for
+    a state of another ``identity``.
     """
-    optimizer = torch.optim.AdamW(_parameter_groups(phi, options.wd), lr=options.lr)
-    rng = np.random.default_rng([options.seed, 3])
-    noise = torch.Generator().manual_seed(options.seed)
-    losses: list[float] = []
-    order, batch = np.empty(0, dtype=np.intp), min(options.batch_size, size)
+    watch, steps = watch or Watch(), options.total_steps(size)
+    state = TrainingState(
+        {**(identity or {}), "options": asdict(options), "rows": size, "steps": steps}, phi, _optimizer(phi, options)
+    )
+    if watch.work is not None and state.load(watch.work):
+        watch.progress.log(f"going on after {state.step} of {steps} steps")
+    if options.ema and not state.average:
+        state.average = {key: value.clone() for key, value in phi.state_dict().items()}
+    device = next(phi.parameters()).device
     phi.train()
-    for step in (progress or NullProgress()).track(range(options.steps), "training the inversion network"):
-        if len(order) < batch:  # the rest is dropped: a batch with a row twice would hold it against itself
-            order = rng.permutation(size)
-        rows, order = order[:batch], order[batch:]
-        for group in optimizer.param_groups:
-            group["lr"] = options.lr * _schedule(step, options)
-        loss = objective(phi, torch.from_numpy(rows), noise)
-        if not torch.isfinite(loss):
-            raise MotaError(f"the loss is not finite at step {step + 1}", "lower --lr, or look for broken features")
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        losses.append(float(loss.detach()))
-        if on_step is not None:
-            on_step(step + 1, losses[-1])
-    phi.eval()
-    return losses
+    batches = _batches(size, options, state.step, steps)
+    for rows in watch.progress.track(batches, "training the inversion network", steps - state.step):
+        loss = _step(state, objective, rows, options, steps, device)
+        state.losses.append(loss)
+        state.step += 1
+        if watch.on_step is not None:
+            watch.on_step(state.step, loss)
+        if watch.validate is not None and _due(state.step, watch.validate_every, steps):
+            _check(state, watch)
+        if watch.work is not None and _due(state.step, watch.save_every, steps):
+            state.save(watch.work)
+    _settle(state, watch, options)
+    return TrainingLog(state.losses, state.checks)
 
 
-def _parameter_groups(phi: nn.Module, wd: float) -> list[dict[str, Any]]:
+def data_digest(data: PairFeatures) -> str:
+    """A digest of what is trained on."""
+    digest = hashlib.sha256("\0".join(data.captions).encode("utf-8", "surrogatepass"))
+    for features in (data.image, data.text):
+        digest.update(np.ascontiguousarray(features.cpu().numpy()).data)
+    return digest.hexdigest()[:16]
+
+
+def step_seed(seed: int, stream: int, step: int) -> int:
+    """The seed of one step's random numbers of one kind, so that no generator has to outlive the step."""
+    return int(np.random.SeedSequence([seed, stream, step]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _step(
+    state: TrainingState,
+    objective: Objective,
+    rows: np.ndarray,
+    options: InversionOptions,
+    steps: int,
+    device: torch.device,
+) -> float:
+    """One step of the optimiser; its loss."""
+    torch.manual_seed(step_seed(options.seed, _DROPOUT, state.step))
+    noise = torch.Generator().manual_seed(step_seed(options.seed, _NOISE, state.step))
+    for group in state.optimizer.param_groups:
+        group["lr"] = options.lr * _schedule(state.step, options, steps)
+    with _autocast(options, device):
+        loss = objective(state.phi, torch.from_numpy(rows), noise)
+    if not torch.isfinite(loss):
+        raise MotaError(f"the loss is not finite at step {state.step + 1}", "lower --lr, or look for broken features")
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    if options.clip:
+        torch.nn.utils.clip_grad_norm_(state.phi.parameters(), options.clip)
+    state.optimizer.step()
+    for key, value in state.average.items():
+        value.lerp_(state.phi.state_dict()[key], 1 - options.ema)
+    return float(loss.detach())
+
+
+def _batches(size: int, options: InversionOptions, first: int, steps: int) -> Iterator[np.ndarray]:
+    """Rows of each step from ``first``: every row once an epoch, in an order of the epoch's own.
+
+    What does not fill a batch is dropped: a batch with a row twice would hold it against itself.
+    """
+    batch = min(options.batch_size, size)
+    per_epoch = size // batch
+    order, epoch = np.empty(0, dtype=np.intp), -1
+    for step in range(first, steps):
+        if step // per_epoch != epoch:
+            epoch = step // per_epoch
+            order = np.random.default_rng([options.seed, _ORDER, epoch]).permutation(size)
+        start = step % per_epoch * batch
+        yield order[start : start + batch]
+
+
+def _check(state: TrainingState, watch: Watch) -> None:
+    """Validate the network, or the average of its weights where one is kept."""
+    assert watch.validate is not None
+    training = {key: value.clone() for key, value in state.phi.state_dict().items()}
+    if state.average:
+        state.phi.load_state_dict(state.average)
+    state.phi.eval()
+    with torch.random.fork_rng(devices=[]):
+        scores = dict(watch.validate(state.phi))
+    if watch.keep_best and watch.keep_best not in scores:
+        raise UsageError(f"validation knows no {watch.keep_best!r}", f"it has {', '.join(scores)}")
+    earlier = [check[watch.keep_best] for check in state.checks] if watch.keep_best else []
+    if watch.keep_best and scores[watch.keep_best] > max(earlier, default=-1.0):
+        state.best = {key: value.cpu().clone() for key, value in state.phi.state_dict().items()}
+    state.checks.append({"step": state.step, **scores})
+    state.phi.load_state_dict(training)
+    state.phi.train()
+
+
+def _settle(state: TrainingState, watch: Watch, options: InversionOptions) -> None:
+    """Leave the network with the weights that the training is about, in eval mode."""
+    if watch.keep_best and state.best:
+        state.phi.load_state_dict(state.best)
+    elif options.ema:
+        state.phi.load_state_dict(state.average)
+    state.phi.eval()
+
+
+def _due(step: int, every: int, steps: int) -> bool:
+    return step == steps or (every > 0 and step % every == 0)
+
+
+def _autocast(options: InversionOptions, device: torch.device) -> AbstractContextManager[Any]:
+    on = options.amp == "on" or (options.amp == "auto" and device.type == "cuda")
+    return torch.autocast(device.type, dtype=torch.bfloat16) if on else nullcontext()
+
+
+def _optimizer(phi: nn.Module, options: InversionOptions) -> torch.optim.Optimizer:
     decayed = [p for p in phi.parameters() if p.ndim > 1]
     plain = [p for p in phi.parameters() if p.ndim <= 1]
-    return [{"params": decayed, "weight_decay": wd}, {"params": plain, "weight_decay": 0.0}]
+    groups = [{"params": decayed, "weight_decay": options.wd}, {"params": plain, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=options.lr, betas=options.betas, eps=options.eps)
 
 
-def _schedule(step: int, options: InversionOptions) -> float:
-    """Linear warm-up, then half a cosine to zero."""
-    return min(1.0, (step + 1) / max(options.warmup, 1)) * (0.5 + 0.5 * math.cos(math.pi * step / options.steps))
+def _schedule(step: int, options: InversionOptions, steps: int) -> float:
+    """Linear warm-up, then constant or half a cosine to zero."""
+    rise = min(1.0, (step + 1) / max(options.warmup, 1))
+    return rise if options.schedule == "constant" else rise * (0.5 + 0.5 * math.cos(math.pi * step / steps))
 
 
 def _history(losses: Sequence[float], every: int = 10) -> dict[str, list[Any]]:

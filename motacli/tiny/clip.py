@@ -60,6 +60,7 @@ def load_tiny(
         device=device,
         preprocessing=preprocessing,
         inversion_weights={} if pretrained else shipped_inversions(),
+        recipe="tiny",
     )
 
 

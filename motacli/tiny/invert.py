@@ -1,7 +1,8 @@
 """Trains the inversion networks that ship with the tiny CLIP: ``python -m motacli.tiny.invert --out DIR``.
 
-Draws its own training pairs, encodes them and trains each network with the defaults of its ``Options``: about 4 minutes
-for Pic2Word and LinCIR on two cores, and 20 for SEARLE, which first optimises a pseudo-word for every picture.
+Draws its own training pairs, encodes them and trains each network by the recipe ``tiny``: about 4 minutes for Pic2Word
+and LinCIR on two cores, and 20 for SEARLE, which first optimises a pseudo-word for every picture. Interrupted, it goes
+on when started again.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from motacli.cache import FeatureCache, build_cache
+from motacli.config import parse_options
 from motacli.contracts import Backbone
 from motacli.datasets import open_source
 from motacli.inversions.data import PairFeatures
 from motacli.inversions.files import save_inversion
-from motacli.inversions.run import pair_features
+from motacli.inversions.recipes import read_recipe
+from motacli.inversions.sources import cached_features
+from motacli.inversions.watch import Watch
 from motacli.models import BackboneChoice, load_backbone
 from motacli.plugins import load_plugins
 from motacli.tiny.make import make_pairs
@@ -34,7 +38,7 @@ def training_pairs(folder: Path, backbone: Backbone, rows: int) -> PairFeatures:
         if not pictures.exists():
             make_pairs(pictures, SEED, "train", rows)
         build_cache(features, backbone, open_source(pictures), batch_size=256, resume=True)
-    return pair_features(FeatureCache(features), backbone)
+    return cached_features(FeatureCache(features), backbone)
 
 
 def train(names: list[str], out: Path) -> None:
@@ -46,8 +50,9 @@ def train(names: list[str], out: Path) -> None:
         build: Any = host.component("inversions", name).load()
         rows = ROWS[name]
         part = PairFeatures(data.image[:rows], data.captions[:rows], data.text[:rows])
-        phi, record = build.fit(backbone, part, build.Options())
-        recipe = {**asdict(build.Options()), "rows": rows, "pairs_seed": SEED}
+        chosen = parse_options(build.Options, read_recipe("tiny", name, backbone), f"recipe of {name}")
+        phi, record = build.fit(backbone, part, chosen, Watch(work=out / "work" / name))
+        recipe = {**asdict(chosen), "rows": rows, "pairs_seed": SEED}
         quality = {key: round(record[key], 4) for key in ("loss", "recall_at_1")}
         save_inversion(out / f"{name}.safetensors", phi.half(), backbone=backbone, recipe=recipe, quality=quality)
         print(f"{name}: {quality}, {record['seconds']:.0f} s", flush=True)

@@ -130,4 +130,4 @@ def test_features_of_another_kind_or_backbone(
     picture = next((features.parent / "train" / "images").iterdir())
     bare = build_cache(tmp_path / "bare.h5", tiny_backbone, [ImageRef("x", picture)]).path
     code, _, err = run(["lincir", "--features", str(bare), *QUICK, "--out", str(out)], capsys, host)
-    assert code == 1 and "holds no captions" in err and not out.exists()
+    assert code == 1 and "trained on captions, and there are none" in err and not out.exists()

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from motacli.inversions.files import read_inversion
-from motacli.inversions.pic2word import Pic2Word, Pic2WordOptions
+from motacli.inversions.pic2word import Pic2Word
 from motacli.tiny import invert
 
 
@@ -18,7 +18,7 @@ def test_it_writes_what_the_package_ships(
     tmp_path: Path, tiny_backbone: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(invert, "ROWS", {"pic2word": 12, "lincir": 20})
-    monkeypatch.setattr(Pic2Word, "Options", lambda: Pic2WordOptions(steps=2, batch_size=4))
+    monkeypatch.setattr(invert, "read_recipe", lambda *given: {"epochs": 0, "steps": 2, "batch_size": 4})
     invert.train(["pic2word"], tmp_path)
     about = json.loads((tmp_path / "pic2word.json").read_text())
     assert (about["name"], about["recipe"]["rows"], about["recipe"]["pairs_seed"]) == ("pic2word", 12, invert.SEED)

@@ -1,0 +1,167 @@
+"""Optimisation-based textual inversion: a pseudo-word of its own for each picture (SEARLE, ICCV 2023)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from motacli.compose import TokenPrompt, tokenize_pieces
+from motacli.console import NullProgress, Progress
+from motacli.contracts import Backbone
+from motacli.inversions.concepts import templates
+from motacli.inversions.data import cosine_loss, spliced_features
+from motacli.inversions.phrases import PhraseBook
+from motacli.inversions.training import require, step_seed
+from motacli.runs import explained, partial_path
+
+SHORT_TEMPLATES = ("a photo of {}", "a picture of {}", "an image of {}", "there is {}", "{}")
+_START, _DRAWS = 11, 13
+"""Tell apart the streams of random numbers that one seed gives."""
+
+
+@dataclass(frozen=True)
+class OTIOptions:
+    """Textual inversion of single pictures, by the authors' recipe; ``concepts`` of a picture are drawn from.
+
+    ``templates`` are PALAVRA's 24 or five ``short`` ones [ours]. ``batch_size`` only changes speed and memory.
+    """
+
+    steps: int = 350
+    lr: float = 2e-2
+    wd: float = 0.01
+    ema: float = 0.99
+    phrase_weight: float = 0.5
+    concepts: int = 15
+    templates: Literal["palavra", "short"] = "palavra"
+    batch_size: int = 256
+
+    def __post_init__(self) -> None:
+        require(self.steps >= 1, f"{self.steps} steps optimise nothing")
+        require(self.lr > 0, f"lr must be positive, not {self.lr}")
+        require(0 <= self.ema < 1, f"ema must lie in 0..1, not be {self.ema}")
+        require(self.phrase_weight >= 0 and self.wd >= 0, "phrase_weight and wd must not be negative")
+        require(self.concepts >= 1 and self.batch_size >= 1, "concepts and batch_size must be positive")
+
+
+def invert(
+    backbone: Backbone,
+    image: Tensor,
+    phrases: PhraseBook | None,
+    options: OTIOptions,
+    *,
+    seed: int = 0,
+    first: int = 0,
+    progress: Progress | None = None,
+    work: Path | None = None,
+) -> Tensor:
+    """Pictures ``(N, d)`` to the moving average of their pseudo-words ``(N, w)``.
+
+    Each step pulls a random template with the pseudo-word to the picture, and a phrase with the pseudo-word in its
+    concept's place to the phrase as it was: ``(L_cos + a L_phrase) / (1 + a)``; without ``phrases`` the first alone.
+    ``first`` is the number of the first picture, by which phrases are drawn. Batches that are done are kept in ``work``
+    and not done again. The result depends on seed, picture numbers and batch size only.
+    """
+    frames = [_frame(backbone, text) for text in (templates() if options.templates == "palavra" else SHORT_TEMPLATES)]
+    progress = progress or NullProgress()
+    done = []
+    for start in range(0, len(image), options.batch_size):
+        part = image[start : start + options.batch_size]
+        path = None if work is None else work / f"{first + start:09d}.safetensors"
+        words = None if path is None else _read(path, part, options, seed)
+        if words is None:
+            bar = f"optimising pseudo-words {start + 1} to {start + len(part)} of {len(image)}"
+            words = _invert_batch(backbone, part, phrases, frames, options, seed, first + start, progress, bar)
+            if path is not None:
+                _write(path, words, options, seed)
+        done.append(words.to(image.device))
+    return torch.cat(done)
+
+
+def _invert_batch(
+    backbone: Backbone,
+    image: Tensor,
+    phrases: PhraseBook | None,
+    frames: Sequence[TokenPrompt],
+    options: OTIOptions,
+    seed: int,
+    first: int,
+    progress: Progress,
+    bar: str,
+) -> Tensor:
+    start = torch.Generator().manual_seed(step_seed(seed, _START, first))
+    rng = Random(step_seed(seed, _DRAWS, first))
+    words = (torch.randn(len(image), backbone.text_width, generator=start) * 0.02).to(image.device).requires_grad_(True)
+    average, rows = words.detach().clone(), range(first, first + len(image))
+    optimizer = torch.optim.AdamW([words], lr=options.lr, weight_decay=options.wd)
+    for _ in progress.track(range(options.steps), bar):
+        picked = [rng.choice(frames) for _ in rows]
+        loss = cosine_loss(spliced_features(backbone, picked, words[:, None]), image)
+        if phrases is not None and options.phrase_weight:
+            prompts, wholes = phrases.draw(rows, rng)
+            keep = cosine_loss(spliced_features(backbone, prompts, words[:, None]), wholes)
+            loss = (loss + options.phrase_weight * keep) / (1 + options.phrase_weight)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        average.mul_(options.ema).add_(words.detach(), alpha=1 - options.ema)
+    return average
+
+
+def _frame(backbone: Backbone, template: str) -> TokenPrompt:
+    before, _, after = template.partition("{}")
+    return tokenize_pieces(backbone, (before, after))
+
+
+def _write(path: Path, words: Tensor, options: OTIOptions, seed: int) -> None:
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({"words": words.cpu().contiguous()}, partial_path(path), {"made_by": _made_by(options, seed)})
+        partial_path(path).replace(path)
+
+
+def _read(path: Path, image: Tensor, options: OTIOptions, seed: int) -> Tensor | None:
+    """A batch that is done already, if it was made the same way."""
+    if not path.is_file():
+        return None
+    from safetensors import safe_open
+
+    with explained(path), safe_open(path, "pt") as file:
+        made_by = (file.metadata() or {}).get("made_by")
+    words = load_file(path)["words"] if made_by == _made_by(options, seed) else None
+    return words if words is not None and len(words) == len(image) else None
+
+
+def _made_by(options: OTIOptions, seed: int) -> str:
+    return f"{seed} {asdict(options)}"
+
+
+class SearleOTI(nn.Module):
+    """SEARLE-OTI: each picture's pseudo-word optimised when it is asked for; no weights, only a backbone and patience.
+
+    Phrases are left out unless a `PhraseBook` for the pictures is given.
+    """
+
+    name = "searle-oti"
+    needs_weights = False
+
+    def __init__(
+        self, backbone: Backbone, options: OTIOptions | None = None, *, progress: Progress | None = None
+    ) -> None:
+        super().__init__()
+        self._backbone: Any = backbone
+        self.options = options or OTIOptions()
+        self._progress = progress
+
+    @torch.enable_grad()
+    def forward(self, features: Tensor) -> Tensor:
+        """Image features ``(B, d)``, not normalised, to pseudo-words ``(B, 1, w)``; equal pictures get equal words."""
+        unique, rows = torch.unique(F.normalize(features, dim=1), dim=0, return_inverse=True)
+        return invert(self._backbone, unique, None, self.options, progress=self._progress)[rows][:, None]

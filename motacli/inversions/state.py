@@ -1,0 +1,82 @@
+"""A training interrupted at any moment goes on from its last saved step, as if it had never stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from motacli.errors import DataError
+from motacli.runs import explained, jsonable, partial_path
+
+FILE = "training.pt"
+_AGAIN = "remove it and start anew"
+
+
+@dataclass
+class TrainingState:
+    """Where a training stands after ``step`` steps.
+
+    ``identity`` says what is trained on what and how; a state of another identity is refused. Random numbers are drawn
+    anew for every step from the seed and its number, so none need to be kept.
+    """
+
+    identity: Mapping[str, Any]
+    phi: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: dict[str, Tensor] = field(default_factory=dict)
+    step: int = 0
+    losses: list[float] = field(default_factory=list)
+    checks: list[dict[str, float]] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+    def save(self, folder: Path) -> None:
+        """Write the state so that a kill leaves the old one or the new one."""
+        document = {
+            "identity": _text(self.identity),
+            "checks": json.dumps(self.checks),
+            "step": self.step,
+            "losses": torch.tensor(self.losses, dtype=torch.float64),
+            "phi": self.phi.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average,
+            "best": self.best,
+        }
+        path = folder / FILE
+        with explained(path):
+            folder.mkdir(parents=True, exist_ok=True)
+            with partial_path(path).open("wb") as file:
+                torch.save(document, file)
+                file.flush()
+                os.fsync(file.fileno())
+            partial_path(path).replace(path)
+
+    def load(self, folder: Path) -> bool:
+        """Take over the state in ``folder``, and whether there was one; `DataError` for damage or another training."""
+        path = folder / FILE
+        if not path.is_file():
+            return False
+        try:
+            with explained(path):
+                found = torch.load(path, map_location="cpu", weights_only=True)
+            if found["identity"] != _text(self.identity):
+                raise DataError(f"{path} belongs to another training: options or data differ", _AGAIN)
+            self.phi.load_state_dict(found["phi"])
+            self.optimizer.load_state_dict(found["optimizer"])
+        except (RuntimeError, KeyError, ValueError, EOFError, TypeError, AttributeError) as error:
+            raise DataError(f"{path} is damaged: {' '.join(str(error).split())}", _AGAIN) from error
+        device = next(self.phi.parameters()).device
+        self.average = {key: value.to(device) for key, value in found["average"].items()}
+        self.best, self.step = found["best"], int(found["step"])
+        self.losses, self.checks = found["losses"].tolist(), json.loads(found["checks"])
+        return True
+
+
+def _text(identity: Mapping[str, Any]) -> str:
+    return json.dumps(jsonable(identity), sort_keys=True)
