@@ -71,9 +71,9 @@ class Rows:
         for item in items:
             ref = item.image if isinstance(item, ImageText) else item
             known = refs.setdefault(_storable(ref.id), ref)
-            if (known.path, known.box) != (ref.path, ref.box):
+            if known.place != ref.place:
                 raise DataError(
-                    f"image id {ref.id!r} stands for two pictures: {_place(known)} and {_place(ref)}",
+                    f"image id {ref.id!r} stands for two pictures: {known.place} and {ref.place}",
                     "give every picture an id of its own",
                 )
             if isinstance(item, ImageText):
@@ -380,10 +380,6 @@ def _storable(text: str) -> str:
     if "\0" in text:
         raise DataError(f"{text!r} holds a NUL character", "take it out")
     return text
-
-
-def _place(ref: ImageRef) -> str:
-    return str(ref.path) if ref.box is None else f"{ref.path} {ref.box}"
 
 
 def _named(name: str, fingerprint: str) -> str:

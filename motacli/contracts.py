@@ -32,12 +32,20 @@ class ImageRef:
     """One picture: its id in the data set and where its pixels are.
 
     ``box`` is ``(x, y, width, height)`` in pixels for data sets that look at a region (GeneCIS attribute tasks);
-    `motacli.datasets.open_image` applies the crop.
+    `motacli.datasets.open_image` applies the crop. ``member`` names the picture inside of ``path`` where that is a tar
+    file (`motacli.shards`).
     """
 
     id: str
     path: Path
     box: tuple[float, float, float, float] | None = None
+    member: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where the picture is, for messages and for telling pictures apart."""
+        where = f"{self.path}/{self.member}" if self.member else str(self.path)
+        return where if self.box is None else f"{where} {self.box}"
 
 
 @dataclass(frozen=True, slots=True)

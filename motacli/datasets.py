@@ -10,6 +10,7 @@ import json
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from PIL import Image
 
 from motacli.contracts import ImageRef, ImageText
 from motacli.errors import DataError, did_you_mean
+from motacli.shards import ShardSource, find_shards, read_member
 
 IMAGE_COLUMNS = ("image", "filepath", "file_path", "file_name", "filename", "path", "image_path", "image_file", "img")
 CAPTION_COLUMNS = ("caption", "text", "title", "sentence", "description")
@@ -48,18 +50,21 @@ def open_source(path: Path, image_column: str | None = None, caption_column: str
     """An image-text data set that can be iterated again and again, and has a length where knowing it is cheap.
 
     ``path`` is a CSV, TSV or JSONL file whose image paths are relative to the file's folder, a folder with such a file
-    named ``captions``, or a folder of pictures with a ``.txt`` caption beside each. Rows are read as they are asked
+    named ``captions``, a folder of pictures with a ``.txt`` caption beside each, or WebDataset shards: a ``.tar`` file,
+    a folder of them, or a pattern such as ``shard-{000..127}.tar``. Rows are read as they are asked
     for; an image's id is its path as written. Raises `DataError`, here for what is no data set and on iteration for bad
     rows, naming file and line.
     """
     path = Path(path)
+    table = _captions_file(path) if path.is_dir() else None
+    shards = () if table else find_shards(path)
+    if shards:
+        return ShardSource(shards)
     if not path.exists():
         raise DataError(f"no such data set: {path}", "give a folder, or a CSV, TSV or JSONL file")
-    if path.is_dir():
-        table = _captions_file(path)
-        if table is None:
-            return FolderSource(path)
-        path = table
+    if path.is_dir() and table is None:
+        return FolderSource(path)
+    path = table or path
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"{path}: unknown kind of data set", f"known: a folder, {', '.join(sorted(READERS))}")
@@ -276,7 +281,7 @@ def open_image(ref: ImageRef) -> Image.Image:
     first, which differs for palette and RGBA files only. `DataError` names a file that is missing or cannot be decoded.
     """
     try:
-        with Image.open(ref.path) as image:
+        with Image.open(BytesIO(read_member(ref.path, ref.member)) if ref.member else ref.path) as image:
             image.load()
             region = image if ref.box is None else image.crop(attribute_box(ref.box, image.size))
             picture = _rgb(region)
@@ -284,7 +289,9 @@ def open_image(ref: ImageRef) -> Image.Image:
         raise DataError(f"no such picture: {ref.path}", f"it belongs to image id {ref.id!r}") from None
     except _BROKEN as error:
         reason = "the file is empty" if _is_empty(ref.path) else str(error) or type(error).__name__
-        raise DataError(f"cannot decode {ref.path}: {reason}", "replace the file or take it out of the data") from error
+        raise DataError(
+            f"cannot decode {ref.place}: {reason}", "replace the file or take it out of the data"
+        ) from error
     return picture if ref.box is None else pad_to_square(picture)
 
 
