@@ -96,7 +96,7 @@ def test_shards_that_are_none(shards: Path, tmp_path: Path) -> None:
     (tmp_path / "text.tar").write_text("x" * 600)
     with pytest.raises(DataError, match="is no tar file"):
         list(open_source(tmp_path / "text.tar"))
-    with pytest.raises(DataError, match="1 of 3 shards are missing, the first is .*s-02"):
+    with pytest.raises(DataError, match=r"1 of 3 shards are missing, the first is .*s-02"):
         find_shards(shards / "s-{00..02}.tar")
     with pytest.raises(DataError, match="no such shard"):
         list(open_source(tmp_path / "gone.tar"))
