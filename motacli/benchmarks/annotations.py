@@ -48,6 +48,8 @@ def read_json(path: Path, hint: str = CUT_HINT) -> Any:
         return json.loads(text, object_pairs_hook=refuse_repeated)
     except json.JSONDecodeError as error:
         raise DataError(f"{path}: not valid JSON at line {error.lineno}: {error.msg}", CUT_HINT) from error
+    except (ValueError, RecursionError) as error:  # an integer of thousands of digits, brackets nested as deep
+        raise DataError(f"{path}: not valid JSON: {error}", CUT_HINT) from error
 
 
 def read_entries(path: Path, hint: str = CUT_HINT) -> list[Entry]:

@@ -11,8 +11,8 @@ from motacli.benchmarks.integrity import (
     BrokenPicture,
     affected_queries,
     find_broken,
-    layout_remarks,
 )
+from motacli.benchmarks.layout import layout_remarks
 from motacli.console import Progress
 from motacli.contracts import Benchmark, EvalUnit
 from motacli.errors import DataError
@@ -65,12 +65,14 @@ def check_benchmark(
     `UsageError` for an unknown split or part.
     """
     units, problems = _loaded(benchmark, root, split, parts)
+    hint = getattr(benchmark, "images_hint", "complete the image folder")
+    if pictures and problems:
+        problems.append(Problem("the pictures that only these files name were not looked at", hint))
     broken = find_broken(units, workers, progress) if pictures else [{} for _ in units]
     for unit, own in zip(units, broken, strict=True):
         if own:
-            found = f"{unit.name}: {len(own)} of {len(unit.images)} pictures cannot be used"
-            problems.append(Problem(found, getattr(benchmark, "images_hint", "complete the image folder")))
-            problems += [Problem(remark, "see above for where pictures come from") for remark in layout_remarks(own)]
+            problems.append(Problem(f"{unit.name}: {len(own)} of {len(unit.images)} pictures cannot be used", hint))
+    problems += [Problem(remark.what, remark.hint or hint) for remark in layout_remarks(root, units, broken)]
     return BenchmarkCheck(
         benchmark=benchmark.name,
         split=split or benchmark.splits[0],

@@ -126,4 +126,6 @@ def _targets(entry: Entry, gallery: Mapping[str, ImageRef], list_file: Path) -> 
     target = entry.id("target_img_id")
     if target not in truths:
         raise entry.error(f"'target_img_id' {target} is not among 'gt_img_ids'")
+    if (reference := entry.id("reference_img_id")) in truths:
+        raise entry.error(f"'gt_img_ids' names {reference!r}, the query's own reference")
     return (target, *(truth for truth in truths if truth != target))

@@ -83,6 +83,8 @@ def _query(index: int, entry: Entry, gallery: frozenset[str], splits: Path, publ
         raise entry.error(f"'captions' must hold two captions, found {len(captions)}")
     (reference,) = entry.among("candidate", (entry.id("candidate"),), gallery, splits)
     targets = entry.among("target", (entry.id("target"),), gallery, splits) if public else ()
+    if reference in targets:
+        raise entry.error(f"'target' {reference!r} is the 'candidate' itself")
     return Query(f"{reference}|{targets[0] if targets else index}", reference, captions, targets)
 
 

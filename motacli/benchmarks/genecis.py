@@ -62,6 +62,8 @@ def _load_task(root: Path, task: str) -> EvalUnit:
         distractors = [seen(child) for child in entry.children("gallery")]
         if not distractors:
             raise entry.error("'gallery' holds no distractor")
+        if not pictures.boxed and reference in (target, *distractors):
+            raise entry.error(f"the reference {reference} is the target or in the gallery itself")
         condition = entry.text("condition")
         queries.append(Query(str(index), reference, (condition,), (target,), candidates=(target, *distractors)))
     return EvalUnit(

@@ -10,7 +10,7 @@ from pathlib import Path
 from motacli.contracts import EvalUnit, ImageRef
 from motacli.errors import DataError
 
-SUFFIXES = (".jpg", ".png", ".jpeg")
+SUFFIXES = (".jpg", ".png", ".jpeg", ".JPG", ".PNG", ".JPEG")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ImageFolder:
 
     def _listing(self, folder: Path) -> frozenset[str]:
         if folder not in self._listings:
-            self._listings[folder] = _names(folder)
+            self._listings[folder] = names_in(folder)
         return self._listings[folder]
 
 
@@ -47,7 +47,7 @@ def missing_images(unit: EvalUnit) -> list[ImageRef]:
     for image in unit.images.values():
         folder = image.path.parent
         if folder not in listings:
-            listings[folder] = _names(folder)
+            listings[folder] = names_in(folder)
         if image.path.name not in listings[folder]:
             missing.append(image)
     return missing
@@ -59,13 +59,16 @@ def require_images(unit: EvalUnit) -> None:
     if missing:
         raise DataError(
             f"{unit.name}: {len(missing)} of {len(unit.images)} pictures are missing, the first is {missing[0].path}",
-            "complete the image folder; scores over a part of the gallery cannot be compared",
+            "`mota data check` lists them and where to get them, `--drop-broken` goes on without and records it",
         )
 
 
-def _names(folder: Path) -> frozenset[str]:
+def names_in(folder: Path) -> frozenset[str]:
+    """The names in a folder, none where there is no such folder; `DataError` for one that may not be read."""
     try:
         with os.scandir(folder) as entries:
             return frozenset(entry.name for entry in entries)
     except (FileNotFoundError, NotADirectoryError):
         return frozenset()
+    except OSError as error:
+        raise DataError(f"{folder}: {error.strerror}", "the image folder has to be readable") from error

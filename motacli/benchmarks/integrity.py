@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -67,10 +66,13 @@ def find_broken(
     for unit in units:
         for ref in unit.images.values():
             boxes.setdefault(ref.path, set()).add(ref.box)
-    with ThreadPoolExecutor(max(workers, 1), thread_name_prefix="check") as pool:
+    pool = ThreadPoolExecutor(max(workers, 1), thread_name_prefix="check")
+    try:
         checked = pool.map(lambda path: _check_file(path, boxes[path]), boxes)
         tracked = (progress or NullProgress()).track(checked, "checking pictures", len(boxes))
         faults = dict(zip(boxes, tracked, strict=True))
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interrupt does not wait for the pictures not begun
     return [_of_unit(unit, faults) for unit in units]
 
 
@@ -99,9 +101,13 @@ def _check_file(path: Path, boxes: set[tuple[float, float, float, float] | None]
 
 
 def _kind(path: Path, reason: str) -> Kind:
-    if not path.is_file():
+    try:
+        size = path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
         return "missing"
-    if path.stat().st_size == 0:
+    except (OSError, ValueError):  # may not be read, a link to itself, a name that no file can have
+        return "undecodable"
+    if size == 0 and path.is_file():
         return "empty"
     return "truncated" if "truncated" in reason.lower() else "undecodable"
 
@@ -170,37 +176,3 @@ def _without(query: Query, broken: Mapping[str, BrokenPicture]) -> Query:
 def _losses(named: Mapping[str, tuple[str, ...]], broken: Mapping[str, BrokenPicture]) -> dict[str, tuple[str, ...]]:
     lost = {query: tuple(id for id in ids if id in broken) for query, ids in named.items()}
     return {query: ids for query, ids in lost.items() if ids}
-
-
-# ---------------------------------------------------------------------------------------------- layout
-
-
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
-
-
-def layout_remarks(broken: Mapping[str, BrokenPicture]) -> list[str]:
-    """What the missing pictures have in common: folders that are absent, half full, nested or still packed."""
-    missing = [picture.path for picture in broken.values() if picture.kind == "missing"]
-    return [_remark(folder, count, missing) for folder, count in Counter(path.parent for path in missing).items()]
-
-
-def _remark(folder: Path, count: int, missing: Sequence[Path]) -> str:
-    if not folder.is_dir():
-        return f"{folder} does not exist: {count} pictures belong there" + _archive(folder)
-    names = [path.name for path in missing if path.parent == folder]
-    nested = next((below for below in _folders(folder) if (below / names[0]).is_file()), None)
-    if nested is not None:
-        return f"{folder} lacks {count} pictures, and {names[0]} lies in {nested}: move its contents up"
-    there = sum(1 for _ in folder.iterdir())
-    return f"{folder} is incomplete: {there} files are there and {count} pictures are missing" + _archive(folder)
-
-
-def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir())
-
-
-def _archive(folder: Path) -> str:
-    """Archives in the nearest folder above that exists, as they were perhaps never unpacked."""
-    above = next((path for path in (folder, *folder.parents) if path.is_dir()), folder)
-    found = sorted(path.name for path in above.iterdir() if path.name.endswith(ARCHIVES))
-    return f"; {', '.join(found)} in {above} may have to be unpacked" if found else ""

@@ -75,12 +75,12 @@ def _print(found: BenchmarkCheck, console: Console) -> None:
         console.table(rows, title=f"{found.benchmark} {found.split}")
     for unit in found.units:
         for picture in unit.broken[:SHOWN]:
-            console.log(f"{unit.name}: {picture.kind}: {picture.path}")
+            console.data(f"{unit.name}: {picture.kind}: {picture.path}")
         for query in unit.affected_queries[:SHOWN]:
-            console.log(f"{unit.name}: query {query.id}: its {query.role} {query.picture} is broken")
+            console.data(f"{unit.name}: query {query.id}: its {query.role} {query.picture} is broken")
         hidden = max(len(unit.broken), len(unit.affected_queries)) - SHOWN
         if hidden > 0:
-            console.log(f"{unit.name}: up to {hidden} more of each; --json lists them all")
+            console.data(f"{unit.name}: up to {hidden} more of each; --json lists them all")
     for problem in found.problems:
         console.error(problem.what, problem.hint)
     if found.ok:

@@ -188,6 +188,8 @@ def _refuse_mixtures(ctx: typer.Context) -> None:
         _refuse_supplied_mixtures(given)
     else:
         _refuse_query_mixtures(_kind(ctx.params), given)
+    if {"submission", "drop_broken"} <= given:
+        raise UsageError("--submission does not go with --drop-broken", "a server wants every query answered")
     if "top_k" in given and "out" not in given:
         raise UsageError("--top-k has nowhere to put the rankings", "give --out")
 

@@ -27,3 +27,11 @@ def test_a_dot_in_a_name_is_not_an_ending(tmp_path):
     (tmp_path / "v1.2.png").touch()
     assert ImageFolder(tmp_path).find("v1.2.jpg").name == "v1.2.png"
     assert ImageFolder(tmp_path).find("v1.2").name == "v1.2.png"
+
+
+@pytest.mark.parametrize("ending", [".JPG", ".jpeg", ".JPEG", ".PNG"])
+def test_endings_in_capitals_are_found_and_exact_names_come_first(tmp_path, ending):
+    (tmp_path / f"A1{ending}").touch()
+    assert ImageFolder(tmp_path).find("A1.jpg").name == f"A1{ending}"
+    (tmp_path / "A1.jpg").touch()
+    assert ImageFolder(tmp_path).find("A1.jpg").name == "A1.jpg"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from motacli.benchmarks import integrity
 from motacli.benchmarks.circo import CIRCO
 from motacli.benchmarks.cirr import CIRR
 from motacli.benchmarks.genecis import GeneCIS
-from motacli.benchmarks.integrity import BrokenPicture, affected_queries, drop_broken, find_broken, layout_remarks
+from motacli.benchmarks.integrity import BrokenPicture, affected_queries, drop_broken, find_broken
+from motacli.console import NullProgress
 from motacli.contracts import EvalUnit, ImageRef, Query
 from motacli.errors import DataError
 from motacli.evaluation import score_unit
@@ -99,8 +102,6 @@ def test_a_file_is_decoded_once_however_many_boxes_it_has(tmp_path: Path, monkey
     images = {id: ImageRef(id, tmp_path / "a.png", box) for id, box in (("in", inside), ("out", outside))}
     unit = EvalUnit("u", "b", "val", (), ("in", "out"), images, ())
     opened: list[Path] = []
-    from motacli.benchmarks import integrity
-
     real = integrity.open_image
     monkeypatch.setattr(integrity, "open_image", lambda ref: opened.append(ref.path) or real(ref))
     first, second = find_broken([unit, unit], workers=3)
@@ -108,26 +109,55 @@ def test_a_file_is_decoded_once_however_many_boxes_it_has(tmp_path: Path, monkey
     assert {id: picture.kind for id, picture in first.items()} == {"out": "box outside"}
 
 
-def test_layout_remarks_tell_absent_from_half_full_nested_and_packed(tmp_path: Path) -> None:
-    write_cirr(tmp_path, 1, "val", sets=2)
-    folder = tmp_path / "dev"
-    (unit,) = CIRR().load(tmp_path)
+def test_what_is_no_file_is_told_from_what_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "b.png").mkdir()
+    (tmp_path / "c.png").symlink_to("nowhere.png")
+    (tmp_path / "d.png").symlink_to("d.png")
+    (tmp_path / "e.png").touch()
+    Image.new("RGB", (4, 4)).save(tmp_path / "f.png")
+    (tmp_path / "g.png").symlink_to("f.png")
+    (tmp_path / "h.png").symlink_to("/dev/null")  # of no bytes, and no file
+    paths = {id: tmp_path / f"{id}.png" for id in "abcdefgh"} | {"in a file": tmp_path / "f.png" / "a.png"}
+    images = {id: ImageRef(id, path) for id, path in paths.items()}
+    (found,) = find_broken([EvalUnit("u", "b", "val", (), tuple(images), images, ())])
+    assert {id: picture.kind for id, picture in found.items()} == {
+        "a": "missing",
+        "b": "undecodable",
+        "c": "missing",
+        "d": "undecodable",
+        "e": "empty",
+        "h": "undecodable",
+        "in a file": "missing",
+    }
+    assert "directory" in found["b"].reason.lower()
 
-    def remarks() -> list[str]:
-        return layout_remarks(find_broken(CIRR().load(tmp_path))[0])
 
-    assert remarks() == []
-    gone = next(iter(unit.images.values())).path
-    content = gone.read_bytes()
-    gone.unlink()
-    files = len(list(folder.iterdir()))
-    assert remarks() == [f"{folder} is incomplete: {files} files are there and 1 pictures are missing"]
-    gone.write_bytes(content)
-    folder.rename(tmp_path / "packed")
-    (tmp_path / "dev.zip").write_bytes(b"")
-    (absent,) = remarks()
-    assert f"dev does not exist: {len(unit.images)} pictures belong there" in absent and "dev.zip" in absent
-    folder.mkdir()
-    shutil.move(tmp_path / "packed", folder / "dev")
-    (nested,) = remarks()
-    assert f"lies in {folder / 'dev'}: move its contents up" in nested
+def test_a_file_that_may_not_be_read_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(ref: ImageRef) -> Image.Image:
+        raise DataError(f"cannot decode {ref.path}: Permission denied")
+
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    monkeypatch.setattr(integrity, "open_image", refuse)
+    (found,) = find_broken([EvalUnit("u", "b", "val", (), ("a",), {"a": ImageRef("a", tmp_path / "a.png")}, ())])
+    assert found["a"].kind == "undecodable" and "Permission denied" in found["a"].reason
+
+
+def test_an_interrupt_does_not_wait_for_the_pictures_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(NullProgress):
+        def track(self, items: Iterable[Any], description: str = "", total: int | None = None) -> Iterator[Any]:
+            for item in items:
+                yield item
+                raise KeyboardInterrupt
+
+    opened: list[str] = []
+
+    def slow(ref: ImageRef) -> Image.Image:
+        opened.append(str(ref.path))
+        time.sleep(0.005)
+        return Image.new("RGB", (1, 1))
+
+    monkeypatch.setattr(integrity, "open_image", slow)
+    images = {str(number): ImageRef(str(number), Path(f"{number}.png")) for number in range(400)}
+    with pytest.raises(KeyboardInterrupt):
+        find_broken([EvalUnit("u", "b", "val", (), tuple(images), images, ())], workers=2, progress=Interrupted())
+    assert 0 < len(opened) < 100

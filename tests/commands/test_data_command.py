@@ -49,8 +49,9 @@ def test_broken_pictures_are_listed_with_their_queries_and_where_to_get_them(
     unit.images[target].path.write_bytes(b"")
     argv = ["data", "check", "circo", "--data-root", str(circo)]
     code, out, err = run(argv, host, capsys)
-    assert code == 1 and out and f"missing: {unit.images[reference].path}" in err
-    assert "query 0: its reference" in err and "error: circo_val: 2 of" in err and "cocodataset.org" in err
+    assert code == 1 and f"missing: {unit.images[reference].path}" in out and "query 0: its reference" in out
+    assert "error: circo_val: 2 of" in err and "cocodataset.org" in err
+    assert run([*argv, "--quiet"], host, capsys)[1] == out
     found: dict[str, Any] = json.loads(run([*argv, "--json"], host, capsys)[1])
     (row,) = found["units"]
     assert {(picture["id"], picture["kind"]) for picture in row["broken"]} == {
@@ -75,6 +76,8 @@ def test_every_missing_annotation_file_is_named_at_once(
     said = " ".join(problem["what"] for problem in found["problems"])
     assert "change_attribute.json" in said and "focus_object.json" in said
     assert all(problem["hint"] for problem in found["problems"])
+    assert "not looked at" in said and "Visual_Genome/VG_All" in found["problems"][-1]["hint"]
+    assert "not looked at" not in run([*argv, "--no-images"], host, capsys)[2]
     assert run([*argv, "--task", "change_object"], host, capsys)[0] == 0
     code, _, err = run([*argv, "--task", "change"], host, capsys)
     assert code == 2 and "did you mean 'change_" in err

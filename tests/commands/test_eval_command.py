@@ -190,6 +190,7 @@ def test_composed_queries_with_and_without_an_adapter(
         (["--query", "text", "--shared-concept"], 2, "--shared-concept changes the prompt of composed queries"),
         (["--inversion", "pic2word", "--shared-concept"], 2, "name no shared concept"),
         (["--query", "text", "--submission", "s"], 2, "has no submission files"),
+        (["--query", "text", "--submission", "s", "--drop-broken"], 2, "wants every query answered"),
         (["--gallery-features", "g.h5"], 2, "--gallery-features needs --query-features"),
         (["--query-features", "q.h5"], 2, "--query-features needs --gallery-features"),
         (["--gallery-features", "g.h5", "--query-features", "q.h5"], 1, "no such feature file"),
