@@ -179,8 +179,8 @@ def load_open_clip(
         raise UnknownNameError("precision", precision, PRECISIONS)
     if not model.startswith(("hf-hub:", "local-dir:")) and model not in open_clip.list_models():
         raise UnknownNameError("model", model, ["tiny", *open_clip.list_models()])
-    _check_config(model, pretrained)
     try:
+        _check_config(model, pretrained)
         net, _, transform = open_clip.create_model_and_transforms(
             model, pretrained=pretrained, precision=precision, device=device
         )

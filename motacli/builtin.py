@@ -19,6 +19,7 @@ COMMANDS = (
     "data",
     "cache",
     "train_inversion",
+    "convert",
     "train",
     "eval",
     "reproduce",
@@ -41,6 +42,7 @@ def register_backbones(register: Register) -> None:
 def register_inversions(register: Register) -> None:
     register("pic2word", "motacli.inversions.pic2word:Pic2Word", summary="one pseudo-word, trained on images alone")
     register("searle", "motacli.inversions.searle:Searle", summary="one pseudo-word, distilled from optimised ones")
+    register("searle-oti", "motacli.inversions.oti:SearleOTI", summary="a pseudo-word optimised for each picture")
     register("lincir", "motacli.inversions.lincir:LinCIR", summary="one pseudo-word, trained on captions alone")
 
 

@@ -204,7 +204,8 @@ class Inversion(Protocol):
 
     Its class is built as ``Class(joint_dim=d, text_width=w)``. One that ``mota train-inversion`` can train is a
     `TrainableInversion` too, and one whose inner width may vary has a classmethod
-    ``sizes(state_dict) -> motacli.inversions.sizes.Sizes``.
+    ``sizes(state_dict) -> motacli.inversions.sizes.Sizes``, which raises `motacli.errors.DataError` for the weights of
+    other networks: by it `motacli.inversions.load_inversion` finds out whose weights a file holds.
     """
 
     name: str

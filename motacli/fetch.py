@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,6 +30,15 @@ def fetch_weights(address: str) -> Path:
     if not path.is_file():
         raise DataError(f"no such weights file: {path}", f"give a path, a URL, or {HUB}OWNER/REPOSITORY/FILE")
     return path
+
+
+def local_weights(place: Path | str) -> Path:
+    """A path as it is, whether or not something is there; for an address the local copy, see `fetch_weights`."""
+    # A `Path` made of a URL has lost one of its slashes.
+    address = re.sub(r"^(https?:/)(?=[^/])", r"\1/", str(place))
+    if address.startswith(HUB) or urlsplit(address).scheme in _SCHEMES:
+        return fetch_weights(address)
+    return Path(place)
 
 
 def _from_hub(address: str) -> Path:

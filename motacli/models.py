@@ -11,10 +11,10 @@ from typing import Any, cast
 import torch
 
 from motacli.contracts import Backbone, Inversion
-from motacli.errors import DataError, UnknownNameError, UsageError
-from motacli.inversions.files import WEIGHTS, read_inversion, read_record
+from motacli.errors import UnknownNameError, UsageError
+from motacli.fetch import local_weights
+from motacli.inversions.files import read_inversion, run_weights
 from motacli.plugins import PluginHost
-from motacli.runs import partial_path
 
 _DEFAULT = "open_clip"
 _OPEN_CLIP_SCHEMES = ("hf-hub", "local-dir")
@@ -58,20 +58,26 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def load_inversion(host: PluginHost, name: str, backbone: Backbone, weights: Path | None = None) -> Inversion:
+def load_inversion(host: PluginHost, name: str, backbone: Backbone, weights: Path | str | None = None) -> Inversion:
     """An inversion network for ``backbone``, frozen and in eval mode on its device.
 
     ``name`` is a registered inversion, whose weights are in the file ``weights`` or else come with the backbone, or the
-    folder of a finished ``mota train-inversion``. Raises `UnknownNameError` for an unknown name, `UsageError` where
-    there are no weights, and what `motacli.inversions.files.read_inversion` raises.
+    folder of a finished ``mota train-inversion``; a class with a classmethod ``for_backbone(backbone)`` needs none.
+    ``weights`` may be an address, ``hf-hub:OWNER/REPOSITORY/FILE`` or a URL. Raises `UnknownNameError` for an unknown
+    name, `UsageError` where there are no weights, and what `motacli.fetch.fetch_weights` and
+    `motacli.inversions.files.read_inversion` raise.
     """
     if not _is_registered(host, name) and (Path(name).is_dir() or os.sep in name):
         if weights is not None:
             raise UsageError(f"{name} has weights of its own", "leave --inversion-weights out, or name an inversion")
-        name, weights = _trained_run(Path(name))
-    factory: Callable[..., Any] = host.component("inversions", name).load()
-    path = weights or _shipped(name, backbone)
-    return cast(Inversion, read_inversion(path, factory, backbone))
+        name, weights = run_weights(Path(name))
+    factory: Any = host.component("inversions", name).load()
+    if hasattr(factory, "for_backbone"):
+        if weights is not None:
+            raise UsageError(f"inversion {name!r} has no weights", "leave --inversion-weights out")
+        return cast(Inversion, factory.for_backbone(backbone))
+    path = local_weights(weights) if weights else _shipped(name, backbone)
+    return cast(Inversion, read_inversion(path, factory, backbone, host))
 
 
 def _component_and_model(host: PluginHost, model: str) -> tuple[str, str]:
@@ -89,20 +95,6 @@ def _component_and_model(host: PluginHost, model: str) -> tuple[str, str]:
 
 def _is_registered(host: PluginHost, name: str) -> bool:
     return any(component.name == name for component in host.components("inversions"))
-
-
-def _trained_run(folder: Path) -> tuple[str, Path]:
-    """The inversion that a run's folder holds, and its weights."""
-    path = folder / WEIGHTS
-    record = read_record(path) if path.is_file() else None
-    if record is None:
-        missing = f"there is no {path.name if not path.is_file() else path.with_suffix('.json').name} in it"
-        if partial_path(folder).is_dir():
-            missing = f"{partial_path(folder).name} is an unfinished one"
-        raise DataError(
-            f"{folder} is not the folder of a trained inversion: {missing}", "train one: `mota train-inversion`"
-        )
-    return record.name, path
 
 
 def _shipped(name: str, backbone: Backbone) -> Path:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from motacli.backbones import OpenClipBackbone, describe_transform, load_open_clip
 from motacli.contracts import Backbone
-from motacli.errors import UnknownNameError, UsageError
+from motacli.errors import MotaError, UnknownNameError, UsageError
 from motacli.tiny.clip import CONTEXT_LENGTH, IMAGE_SIZE, build_tokenizer, load_tiny
 
 TEXTS = [
@@ -97,6 +97,15 @@ def test_names_are_checked_before_anything_is_fetched(
         load_open_clip(*words)
     with pytest.raises(UnknownNameError, match="fp8"):
         load_open_clip("ViT-B-32", precision="fp8")
+
+
+def test_a_hub_that_cannot_be_reached_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(model: str) -> None:
+        raise FileNotFoundError("no connection\nand more")
+
+    monkeypatch.setattr(open_clip, "get_model_config", offline)
+    with pytest.raises(MotaError, match=r"could not load 'hf-hub:owner/model' with weights None: no connection$"):
+        load_open_clip("hf-hub:owner/model")
 
 
 def test_text_towers_without_a_causal_mask_are_refused() -> None:

@@ -168,6 +168,18 @@ def test_given_weights_come_before_the_backbones(trained: Path, tmp_path: Path, 
     assert is_the_network(load_inversion(host, "pic2word", shipped, tmp_path / "given.pt"))
 
 
+@pytest.mark.parametrize("weights", ["hf-hub:owner/models/x.pt", Path("hf-hub:owner/models/x.pt")])
+def test_weights_may_be_an_address(
+    weights: Path | str, tmp_path: Path, host: PluginHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(network().state_dict(), tmp_path / "x.pt")
+    copies = {"hf-hub:owner/models/x.pt": tmp_path / "x.pt"}
+    monkeypatch.setattr("motacli.fetch.fetch_weights", copies.__getitem__)
+    assert is_the_network(load_inversion(host, "pic2word", backbone(), weights))
+    with pytest.raises(DataError, match="its weights are those of --inversion pic2word"):
+        load_inversion(host, "lincir", backbone(), weights)
+
+
 def test_unknown_inversions(host: PluginHost) -> None:
     with pytest.raises(UnknownNameError, match=r"unknown inversion 'serle' .*did you mean 'searle'"):
         load_inversion(host, "serle", backbone())

@@ -59,7 +59,7 @@ def test_builtin_parts_are_there_and_lazy() -> None:
     assert lines == []
     names = {kind: [c.name for c in host.components(kind)] for kind in KINDS}
     assert names["backbones"] == ["tiny", "open_clip"]
-    assert names["inversions"] == ["pic2word", "searle", "lincir"]
+    assert names["inversions"] == ["pic2word", "searle", "searle-oti", "lincir"]
     assert names["benchmarks"] == ["fashioniq", "cirr", "circo", "genecis"]
     assert all(isinstance(c.target, str) and c.summary for kind in KINDS for c in host.components(kind))
 

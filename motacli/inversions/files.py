@@ -1,32 +1,30 @@
-"""Inversion networks on disk: our own files, a safetensors file with its JSON, and the authors' ``.pt`` files."""
+"""Inversion networks on disk: our own files, a safetensors file with its JSON, and networks read for a backbone."""
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from motacli import __version__
 from motacli.config import parse_options
 from motacli.contracts import Backbone
 from motacli.errors import DataError, UsageError
+from motacli.inversions.checkpoints import AGAIN, read_checkpoint
+from motacli.inversions.detect import detect
+from motacli.inversions.networks import build_network, load_weights_into, sizes_of
 from motacli.inversions.sizes import Sizes
-from motacli.runs import explained
-from motacli.weights import load_weights, read_about, refuse_other_weights, save_weights
+from motacli.inversions.wrong_files import what_weights
+from motacli.plugins import PluginHost
+from motacli.runs import partial_path
+from motacli.weights import read_about, save_weights
 
 FORMAT = 1
 KIND = "inversion"
 WEIGHTS = "inversion.safetensors"
-_WRAPPERS = ("Phi", "state_dict_img2text")
-"""Where the authors' training checkpoints keep the network: SEARLE's and LinCIR's, Pic2Word's."""
-_PREFIX = "module."
-_TORCH_DAMAGE = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError)
-_TRAIN_AGAIN = "copy the file again, or train the network again"
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ def save_inversion(
 ) -> None:
     """Write the network (it has a ``name``) to ``path`` (``*.safetensors``) and what it is to the JSON beside it."""
     state = phi.state_dict()
-    sizes = _sizes(phi, state)
+    sizes = sizes_of(phi, state)
     about = {
         "kind": KIND,
         "format": FORMAT,
@@ -85,9 +83,11 @@ def read_record(path: Path) -> InversionRecord | None:
     where = path.with_suffix(".json")
     if path.suffix != ".safetensors" or not where.is_file():
         return None
-    about = read_about(path, _TRAIN_AGAIN)
+    about = read_about(path, AGAIN)
     if about.get("kind") != KIND:
-        raise DataError(f"{path} holds no inversion network: {where.name} calls it {about.get('kind')!r}")
+        kind = "an adapter" if "adapter" in about else repr(about.get("kind"))
+        hint = "a trained adapter's folder goes to --adapter" if "adapter" in about else ""
+        raise DataError(f"{path} holds no inversion network: {where.name} calls it {kind}", hint)
     if about.get("format") != FORMAT:
         hint = "train it again, or use the version of mota that wrote it"
         raise DataError(f"{where}: format {about.get('format')!r} is not {FORMAT}, the one known here", hint)
@@ -97,89 +97,69 @@ def read_record(path: Path) -> InversionRecord | None:
         raise DataError(error.message, "the file was changed or damaged") from error
 
 
-def read_inversion(path: Path, factory: Callable[..., Any], backbone: Backbone) -> nn.Module:
+def run_weights(folder: Path) -> tuple[str, Path]:
+    """The inversion that the folder of a ``mota train-inversion`` holds, and its weights; `DataError` for others."""
+    path = folder / WEIGHTS
+    record = read_record(path) if path.is_file() else None
+    if record is None:
+        missing = f"there is no {path.name if not path.is_file() else path.with_suffix('.json').name} in it"
+        if partial_path(folder).is_dir():
+            missing = f"{partial_path(folder).name} is an unfinished one"
+        raise DataError(
+            f"{folder} is not the folder of a trained inversion: {missing}", "train one: `mota train-inversion`"
+        )
+    return record.name, path
+
+
+def read_inversion(
+    path: Path, factory: Callable[..., Any], backbone: Backbone, host: PluginHost | None = None
+) -> nn.Module:
     """The network of class ``factory`` with the weights in ``path``, on the backbone's device, frozen, in eval mode.
 
-    Takes our own files and, as ``.safetensors`` or ``.pt``, plain state dicts and the authors' checkpoints. A class
-    with a classmethod ``sizes(state) -> Sizes`` may have any inner width; others are built for the backbone alone.
+    Takes our own files and all that `motacli.inversions.checkpoints.read_checkpoint` reads. A class with a classmethod
+    ``sizes(state) -> Sizes`` may have any inner width; others are built for the backbone alone. Given a ``host``, an
+    error says which of its inversions the file holds instead.
 
     Raises `DataError` for missing or damaged files, for weights that are not the network's own, or that are for a
     backbone of other dimensions; `UsageError` where our own file says that it is another inversion, or one for another
-    backbone.
+    backbone, and for inversions without weights.
     """
+    if hasattr(factory, "for_backbone"):
+        raise UsageError(f"inversion {getattr(factory, 'name', '')!r} has no weights to read", "it needs none")
     record = read_record(path)
     if record is not None:
         _refuse_other_parts(record, path, factory, backbone)
-    state = _floats(read_state(path), path)
-    phi = _build(factory, state, path, backbone)
-    load_weights_into(phi, state, path)
+    state = read_checkpoint(path).state
+    try:
+        sizes = sizes_of(factory, state)
+    except DataError as error:
+        message = f"{path} holds no network like {getattr(factory, 'name', '')!r}: {error.message}"
+        raise DataError(message, _what_instead(host, state, path)) from error
+    if sizes is None:
+        phi: nn.Module = factory(joint_dim=backbone.joint_dim, text_width=backbone.text_width)
+        load_weights_into(phi, state, path)
+    else:
+        _refuse_other_sizes(sizes, path, backbone)
+        phi = build_network(factory, sizes, state, path)
     return phi.to(backbone.device).eval().requires_grad_(False)
 
 
-def load_weights_into(phi: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    """Load weights that were read from ``path``; `DataError` unless their names and shapes are the network's own."""
-    refuse_other_weights(phi.state_dict(), state, path, f"these are not the weights of inversion {phi.name!r}")
-    phi.load_state_dict(dict(state))
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """The state dict of an inversion network in a file of any known kind; `DataError` where there is none."""
-    if path.is_dir():
-        raise DataError(f"{path} is a folder, not a file of weights", "the folder of a run goes to --inversion")
-    if not path.is_file():
-        raise DataError(f"no such weights file: {path}", "give a .safetensors or a .pt file")
-    own = path.suffix == ".safetensors"
-    found: Mapping[Any, Any] = load_weights(path, "the inversion", _TRAIN_AGAIN) if own else _read_pickle(path)
-    inner = [found[wrapper] for wrapper in _WRAPPERS if isinstance(found.get(wrapper), Mapping)]
-    state = inner[0] if inner else found
-    if not state or not all(isinstance(value, Tensor) for value in state.values()):
-        keys = ", ".join(map(str, list(state)[:5])) or "nothing"
-        raise DataError(f"{path} holds no weights of an inversion network but {keys}", f"expected {_expected()}")
-    return {str(key).removeprefix(_PREFIX): value for key, value in state.items()}
-
-
-def _read_pickle(path: Path) -> Mapping[Any, Any]:
+def _what_instead(host: PluginHost | None, state: Mapping[str, Tensor], path: Path) -> str:
+    if host is None:
+        return "is it of another --inversion?"
     try:
-        with explained(path):
-            found = torch.load(path, map_location="cpu", weights_only=True)
-    except _TORCH_DAMAGE as error:
-        hint = "only files of tensors are read, never pickled code: look for a damaged copy or another kind of file"
-        raise DataError(f"{path} cannot be read as weights: {_first_sentence(error)}", hint) from error
-    if not isinstance(found, Mapping):
-        raise DataError(f"{path} holds {type(found).__name__}, not a table of weights", f"expected {_expected()}")
-    return found
+        return f"its weights are those of --inversion {' or '.join(detect(host, state, path).names)}"
+    except DataError:
+        return f"it holds {what_weights(state)}"
 
 
-def _floats(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Weights as float32, whatever they are stored as."""
-    broken = next((key for key, value in state.items() if not torch.isfinite(value.float()).all()), None)
-    if broken is not None:
-        raise DataError(f"{path}: {broken} holds NaN or infinity", _TRAIN_AGAIN)
-    return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
-
-
-def _build(factory: Callable[..., Any], state: Mapping[str, Tensor], path: Path, backbone: Backbone) -> nn.Module:
-    try:
-        sizes = _sizes(factory, state)
-    except DataError as error:
-        name = getattr(factory, "name", "")
-        raise DataError(
-            f"{path} holds no network like {name!r}: {error.message}", "is it of another --inversion?"
-        ) from error
-    if sizes is None:
-        return cast(nn.Module, factory(joint_dim=backbone.joint_dim, text_width=backbone.text_width))
+def _refuse_other_sizes(sizes: Sizes, path: Path, backbone: Backbone) -> None:
     if (sizes.joint_dim, sizes.text_width) != (backbone.joint_dim, backbone.text_width):
         raise DataError(
             f"{path} maps features of {sizes.joint_dim} to words of {sizes.text_width}, and backbone {backbone.name!r} "
             f"needs {backbone.joint_dim} to {backbone.text_width}",
             "give the --model it was trained with, or other weights",
         )
-    return cast(nn.Module, factory(**asdict(sizes)))
-
-
-def _sizes(network: Any, state: Mapping[str, Tensor]) -> Sizes | None:
-    read = getattr(network, "sizes", None)
-    return None if read is None else read(state)
 
 
 def _refuse_other_parts(record: InversionRecord, path: Path, factory: Any, backbone: Backbone) -> None:
@@ -193,12 +173,3 @@ def _refuse_other_parts(record: InversionRecord, path: Path, factory: Any, backb
             "give the --model, --pretrained, --precision and --preprocess it was trained with, or train one for this "
             f"backbone with `mota train-inversion {record.name}`",
         )
-
-
-def _expected() -> str:
-    return f"a state dict, by itself or below {' or '.join(map(repr, _WRAPPERS))}"
-
-
-def _first_sentence(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text.split(". ")[0].removesuffix(".")

@@ -14,11 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from motacli.compose import TokenPrompt, tokenize_pieces
+from motacli.config import parse_options
 from motacli.console import NullProgress, Progress
 from motacli.contracts import Backbone
 from motacli.inversions.concepts import templates
 from motacli.inversions.data import cosine_loss, spliced_features
 from motacli.inversions.phrases import PhraseBook
+from motacli.inversions.recipes import read_recipe
 from motacli.inversions.training import require, step_seed
 from motacli.runs import explained, partial_path
 
@@ -96,9 +98,8 @@ def _invert_batch(
     progress: Progress,
     bar: str,
 ) -> Tensor:
-    start = torch.Generator().manual_seed(step_seed(seed, _START, first))
-    rng = Random(step_seed(seed, _DRAWS, first))
-    words = (torch.randn(len(image), backbone.text_width, generator=start) * 0.02).to(image.device).requires_grad_(True)
+    rng = drawing(seed, first)
+    words = first_words(len(image), backbone.text_width, seed, first).to(image.device).requires_grad_(True)
     average, rows = words.detach().clone(), range(first, first + len(image))
     optimizer = torch.optim.AdamW([words], lr=options.lr, weight_decay=options.wd)
     for _ in progress.track(range(options.steps), bar):
@@ -113,6 +114,17 @@ def _invert_batch(
         optimizer.step()
         average.mul_(options.ema).add_(words.detach(), alpha=1 - options.ema)
     return average
+
+
+def first_words(count: int, width: int, seed: int, first: int) -> Tensor:
+    """The random pseudo-words ``(count, width)`` that a batch, with picture ``first`` at its head, starts from."""
+    generator = torch.Generator().manual_seed(step_seed(seed, _START, first))
+    return torch.randn(count, width, generator=generator) * 0.02
+
+
+def drawing(seed: int, first: int) -> Random:
+    """The random numbers that choose a batch's templates and phrases."""
+    return Random(step_seed(seed, _DRAWS, first))
 
 
 def _frame(backbone: Backbone, template: str) -> TokenPrompt:
@@ -150,7 +162,6 @@ class SearleOTI(nn.Module):
     """
 
     name = "searle-oti"
-    needs_weights = False
 
     def __init__(
         self, backbone: Backbone, options: OTIOptions | None = None, *, progress: Progress | None = None
@@ -159,6 +170,12 @@ class SearleOTI(nn.Module):
         self._backbone: Any = backbone
         self.options = options or OTIOptions()
         self._progress = progress
+
+    @classmethod
+    def for_backbone(cls, backbone: Backbone) -> SearleOTI:
+        """For use at evaluation, by the recipe that the backbone asks for."""
+        values = read_recipe(None, "searle", backbone).get("oti", {})
+        return cls(backbone, parse_options(OTIOptions, values, "recipe of textual inversion")).eval()
 
     @torch.enable_grad()
     def forward(self, features: Tensor) -> Tensor:

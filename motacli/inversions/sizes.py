@@ -21,10 +21,12 @@ class Sizes:
 
     @classmethod
     def of(cls, state: Mapping[str, Tensor], first: str, last: str) -> Sizes:
-        """From the matrices ``first`` ``(hidden, d)`` and ``last`` ``(w, hidden)``; `DataError` if one is missing."""
+        """From the matrices ``first`` ``(hidden, d)`` and ``last`` ``(w, hidden)``; `DataError` unless they fit."""
         for key in (first, last):
             if key not in state or state[key].ndim != 2:
                 there = ", ".join(islice(state, 3)) or "nothing"
                 raise DataError(f"there is no matrix {key!r}, only {there}" + (", ..." if len(state) > 3 else ""))
         hidden, joint_dim = state[first].shape
+        if state[last].shape[1] != hidden:
+            raise DataError(f"{first!r} gives {hidden} numbers and {last!r} takes {state[last].shape[1]}")
         return cls(joint_dim=joint_dim, text_width=state[last].shape[0], hidden=hidden)

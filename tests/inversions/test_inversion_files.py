@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from inversions.weight_files import Attack, backbone, module_keys, network, same, write
 from safetensors.torch import save_file
 from torch import nn
 
@@ -19,27 +19,6 @@ from motacli.inversions.files import WEIGHTS, read_inversion, read_record, save_
 from motacli.inversions.lincir import LinCIR
 from motacli.inversions.pic2word import Pic2Word
 from motacli.inversions.searle import Searle
-
-
-def backbone(joint_dim: int = 6, text_width: int = 10, fingerprint: str = "f00d") -> Any:
-    return SimpleNamespace(
-        name="small",
-        joint_dim=joint_dim,
-        text_width=text_width,
-        device=torch.device("cpu"),
-        fingerprint=lambda: fingerprint,
-    )
-
-
-def network(build: Any = Searle, hidden: int = 7) -> nn.Module:
-    torch.manual_seed(0)
-    phi: nn.Module = build(joint_dim=6, text_width=10, hidden=hidden)
-    return phi
-
-
-def same(a: nn.Module, b: nn.Module) -> bool:
-    one, two = a.state_dict(), b.state_dict()
-    return list(one) == list(two) and all(torch.equal(one[key], two[key]) for key in one)
 
 
 @pytest.fixture
@@ -107,10 +86,6 @@ def test_a_changed_json_is_refused(path: Path, changes: dict[str, Any], said: st
 # ---------------------------------------------------------------------------------------------- the authors' files
 
 
-def module_keys(state: dict[str, Any]) -> dict[str, Any]:
-    return {f"module.{key}": value for key, value in state.items()}
-
-
 @pytest.mark.parametrize(
     ("build", "wrap"),
     [
@@ -151,29 +126,12 @@ def test_other_dimensions_are_refused(dims: tuple[int, int], said: str, path: Pa
             read_inversion(file, Searle, backbone(*dims))
 
 
-class Attack:
-    """Pickles as a call that leaves a file behind."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> Any:
-        return (Path.touch, (self.mark,))
-
-
 def test_pickled_code_is_not_run(tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     torch.save({"Phi": network().state_dict(), "training_path": Attack(mark)}, tmp_path / "evil.pt")
     with pytest.raises(DataError, match=r"evil\.pt cannot be read as weights") as caught:
         read_inversion(tmp_path / "evil.pt", Searle, backbone())
     assert not mark.exists() and "\n" not in str(caught.value) and len(str(caught.value)) < 400
-
-
-def write(path: Path, value: Any) -> None:
-    if isinstance(value, bytes):
-        path.write_bytes(value)
-    else:
-        torch.save(value, path)
 
 
 @pytest.mark.parametrize(

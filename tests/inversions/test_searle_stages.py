@@ -147,3 +147,17 @@ def test_single_pictures_are_inverted_when_they_are_asked_for(tiny_backbone: Any
     before = spliced_features(tiny_backbone, [photo_prompt(tiny_backbone)] * 3, start)
     closer = F.cosine_similarity(found[:3], image) - F.cosine_similarity(before, image)
     assert float(closer.min()) > 0.05
+
+
+def test_mota_eval_takes_it_without_weights(tmp_path: Path, tiny_backbone: Any, host: Any, monkeypatch: Any) -> None:
+    from motacli.cli import main
+    from motacli.models import load_inversion
+    from motacli.tiny.mini import write_circo
+
+    phi: Any = load_inversion(host, "searle-oti", tiny_backbone)
+    assert phi.options.templates == "short" and phi.options.steps == 120, "what the tiny CLIP's recipe says"
+    monkeypatch.setattr(OTIOptions, "__post_init__", lambda self: object.__setattr__(self, "steps", 2))
+    write_circo(tmp_path / "circo", 1, "val", queries=3, others=4)
+    argv = ["eval", "circo", "--data-root", str(tmp_path / "circo"), "--inversion", "searle-oti"]
+    assert main(argv, host=host) == 0
+    assert main([*argv, "--inversion-weights", "x.pt"], host=host) == 2
