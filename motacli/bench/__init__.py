@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 BENCHES = {
     "eval": "motacli.bench.evaluation",
+    "train-inversion": "motacli.bench.inversion",
 }
 """Each bench and the module of its cases, imported when it is asked for."""
 

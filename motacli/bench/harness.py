@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from motacli.bench.memory import Peak, peak_memory
 from motacli.console import NullProgress, Progress
@@ -49,6 +49,15 @@ class Case(Protocol):
         """Raise `MotaError` unless the sides' results are the same; how many differ within what rounding explains."""
 
 
+@runtime_checkable
+class Counted(Protocol):
+    """A case whose work comes in units, so that its speed can be told in units per second."""
+
+    @property
+    def counted(self) -> tuple[str, int]:
+        """Their name and how many a run of either side goes through, as in ``("samples", 64)``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Seconds of each run of both sides, and the results of their first."""
@@ -65,7 +74,8 @@ class Comparison:
     ``speedup`` is the baseline's seconds by ours, medians of ``repeats`` runs; more is better. ``memory_ratio`` is our
     peak by the baseline's, less is better, where a peak is what the work adds on top of its inputs. ``total_peak_mb``
     is the whole process with interpreter and inputs, in a process that does nothing else. Megabytes are 10^6 bytes.
-    ``near_ties`` counts results that differ because the baseline's rounding cannot tell two scores apart.
+    ``near_ties`` counts results that differ because the baseline's rounding cannot tell two scores apart. ``rates`` are
+    both sides' units per second, by name, of a case that is `Counted`.
     """
 
     name: str
@@ -82,11 +92,12 @@ class Comparison:
     near_ties: int
     repeats: int
     sizes: Mapping[str, int]
+    rates: Mapping[str, float]
 
     def record(self) -> dict[str, Any]:
-        """The fields by name, the sizes among them."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "sizes"}
-        return {**fields, **self.sizes}
+        """The fields by name, rates and sizes among them."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("sizes", "rates")}
+        return {**fields, **self.rates, **self.sizes}
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +177,18 @@ def summarize(case: Case, timing: Timing, ours: Peak, baseline: Peak, near_ties:
         near_ties=near_ties,
         repeats=len(timing.ours),
         sizes=case.sizes,
+        rates=_rates(case, seconds, baseline_seconds),
     )
+
+
+def _rates(case: Case, seconds: float, baseline_seconds: float) -> dict[str, float]:
+    if not isinstance(case, Counted):
+        return {}
+    name, count = case.counted
+    return {
+        f"{name}_per_second": _ratio(count, seconds),
+        f"baseline_{name}_per_second": _ratio(count, baseline_seconds),
+    }
 
 
 def _ratio(numerator: float, denominator: float) -> float:

@@ -39,6 +39,7 @@ def bench(
     speedup: the baseline's seconds by ours; more is better.
     memory_ratio: our peak memory by the baseline's; less is better.
     peak_mb: what the work adds to its inputs; total_peak_mb: the whole process.
+    samples_per_second: of our training.
 
     If the two sides find different results, there is an error and no numbers.
     """
@@ -48,10 +49,12 @@ def bench(
     from motacli.bench.harness import compare_all
     from motacli.bench.machine import this_machine
 
-    rows = [found.record() for found in compare_all(cases, repeats=repeats, seed=seed, progress=current.console)]
+    found = compare_all(cases, repeats=repeats, seed=seed, progress=current.console)
+    rows = [comparison.record() for comparison in found]
     machine = this_machine()
     if current.console.json:
         current.console.data({"cases": rows, "machine": machine})
         return
-    current.console.table(rows, COLUMNS)
+    rates = dict.fromkeys(rate for comparison in found for rate in comparison.rates)
+    current.console.table(rows, (*COLUMNS, *rates))
     current.console.log(str(machine))
