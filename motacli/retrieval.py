@@ -1,35 +1,27 @@
 """Ranking a gallery: where the targets stand, by counting rather than sorting, and the best K.
 
-Scores are cosine similarities, ``(Q, d) x (G, d) -> (Q, G)``, computed a block at a time. What counts are exact scores:
-features rounded to multiples of 2**-26, so that products are multiples of 2**-52, no partial sum of a dot product of
-unit vectors exceeds 2, and float64 holds every step. Ranks and ties are therefore the same whatever the block size, the
-BLAS or the machine, and equal features tie exactly. The rounding is finer than float32 arithmetic's own.
-
-For speed a block is multiplied in float32 first. Only entries whose scores are so close to a target's that float32
-could err about their order are scored again exactly; all others are decided already.
+What counts are exact scores (`motacli.similarity`), so ranks and ties are the same whatever the block size, the BLAS or
+the machine. For speed a block is multiplied in float32 first: only entries whose scores are so close to a target's that
+float32 could err about their order are scored again exactly; all others are decided already.
 
 Ties go to the entry that comes first, in the gallery or in the query's own list.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from motacli.errors import MotaError
 from motacli.ragged import Ragged
+from motacli.similarity import WIDER, exact_pairs, rough_pairs, rounding_margin, score_blocks
 
-GRID = 2.0**26
 BLOCK_SIZE = 256
 NORM_TOLERANCE = 0.01
 SPARE = 32
 """Entries kept beyond the best K until exact scores tell which of them they are."""
-_WIDER = 32
-"""Columns of a block for each of its rows."""
-_AT_ONCE = 1 << 20
-"""Numbers that a step on single pairs holds at once."""
 
 Lists = Sequence[Sequence[int]] | Ragged
 
@@ -149,7 +141,7 @@ def private_ranks(queries: np.ndarray, gallery: np.ndarray, candidates: Lists, t
     A row that a list holds twice is two entries that tie; the target is its first.
     """
     lists = Ragged.of(candidates)
-    rough = _rough_pairs(queries, gallery, lists.owners, lists.flat)
+    rough = rough_pairs(queries, gallery, lists.owners, lists.flat)
     return _private_ranks(queries, gallery, lists, Ragged.of(targets), lists.like(rough).padded(-np.inf))
 
 
@@ -169,14 +161,14 @@ def top_k(
         return ids, best
     kept, rough = _rough_top(queries, gallery, min(k + SPARE, len(gallery)), excluded, block_size)
     owner = np.repeat(np.arange(len(queries)), kept.shape[1])
-    exact = _pair_scores(queries, gallery, owner, kept.ravel()).reshape(kept.shape)
+    exact = exact_pairs(queries, gallery, owner, kept.ravel()).reshape(kept.shape)
     exact[rough == -np.inf] = -np.inf
     order = np.lexsort((kept, -exact), axis=1)[:, :k]
     ids[:], best[:] = np.take_along_axis(kept, order, 1), np.take_along_axis(exact, order, 1)
     if kept.shape[1] < len(gallery):
         # What was let go scored no more than the worst that was kept, as far as float32 can tell.
         kth = np.take_along_axis(exact, order[:, -1:], 1)[:, 0]
-        for query in np.flatnonzero(kth <= rough.min(axis=1) + _margin(queries)):
+        for query in np.flatnonzero(kth <= rough.min(axis=1) + rounding_margin(queries)):
             gone = -1 if excluded is None else excluded[query]
             ids[query], best[query] = _exact_top(queries[query], gallery, k, gone)
     return ids, best
@@ -186,7 +178,7 @@ def private_top(queries: np.ndarray, gallery: np.ndarray, candidates: Lists, k: 
     """The best ``k`` of each query's own candidates, as `top_k`; ``k`` is cut to the shortest list."""
     lists = Ragged.of(candidates)
     k = min(k, int(lists.lengths.min(initial=k)))
-    scores = lists.like(_pair_scores(queries, gallery, lists.owners, lists.flat)).padded(-np.inf)
+    scores = lists.like(exact_pairs(queries, gallery, lists.owners, lists.flat)).padded(-np.inf)
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     return np.take_along_axis(lists.padded(-1), order, 1), np.take_along_axis(scores, order, 1).astype(np.float32)
 
@@ -206,13 +198,13 @@ def _ranks(
     owner, target = targets.owners, targets.flat
     if excluded is not None and np.any(excluded[owner] == target):
         raise MotaError("a query's target is excluded from its ranking", "its reference and its target are the same")
-    narrow, margin = len(gallery) <= block_size * _WIDER, np.float32(2 * _margin(queries))
-    rough = None if narrow else _rough_pairs(queries, gallery, owner, target)
+    narrow, margin = len(gallery) <= block_size * WIDER, np.float32(2 * rounding_margin(queries))
+    rough = None if narrow else rough_pairs(queries, gallery, owner, target)
     counts, wanted, single = _Counts.zeros(len(target)), _TargetScores(queries, gallery, targets), targets.single
     codes = np.sort(owner * len(gallery) + target)
     members = None if subsets is None else subsets.padded(-1)
     within = np.full((0, 0) if members is None else members.shape, -np.inf, dtype=np.float32)
-    for block in _score_blocks(queries, gallery, excluded, block_size):
+    for block in score_blocks(queries, gallery, excluded, block_size):
         if members is not None:
             block.collect(members, within)
         pairs = slice(*targets.starts[[block.row, block.row + len(block.scores)]])
@@ -227,7 +219,7 @@ def _ranks(
         unsure = np.flatnonzero(_count(maybe) > more)
         at, near = np.nonzero(maybe[unsure] & ~surely[unsure])
         pair, near = unsure[at] + pairs.start, near + block.column
-        lead = _pair_scores(queries, gallery, owner[pair], near) - wanted.of(pair)
+        lead = exact_pairs(queries, gallery, owner[pair], near) - wanted.of(pair)
         counts.add(pair, lead, near < target[pair], _among(owner[pair] * len(gallery) + near, codes))
     return counts.ranks(targets), within
 
@@ -246,14 +238,14 @@ def _private_ranks(
     place, pairs = found.argmax(axis=1), np.arange(len(target))
     among = np.zeros(entries.shape, dtype=bool)
     among[owner, place] = True
-    rows, margin = rough[owner], 2 * _margin(queries)
+    rows, margin = rough[owner], 2 * rounding_margin(queries)
     ahead = rows - rows[pairs, place][:, None]
     ahead[pairs, place] = -np.inf
     counts = _Counts.zeros(len(target))
     counts.more[:] = np.count_nonzero(ahead > margin, axis=1)
     pair, near = np.nonzero(np.abs(ahead) <= margin)
     wanted = _TargetScores(queries, gallery, targets)
-    lead = _pair_scores(queries, gallery, owner[pair], own[pair, near]) - wanted.of(pair)
+    lead = exact_pairs(queries, gallery, owner[pair], own[pair, near]) - wanted.of(pair)
     counts.add(pair, lead, near < place[pair], among[owner[pair], near])
     return counts.ranks(targets)
 
@@ -269,7 +261,7 @@ class _TargetScores:
     def of(self, pair: np.ndarray) -> np.ndarray:
         """Scores ``(E,)`` of the targets of pairs ``(E,)``."""
         new = np.unique(pair[np.isnan(self._scores[pair])])
-        self._scores[new] = _pair_scores(*self._features, self._owner[new], self._row[new])
+        self._scores[new] = exact_pairs(*self._features, self._owner[new], self._row[new])
         return self._scores[pair]
 
 
@@ -285,85 +277,6 @@ def _count(flags: np.ndarray) -> np.ndarray:
     return np.bitwise_count(np.packbits(flags, axis=1)).sum(axis=1, dtype=np.int64)
 
 
-# ---------------------------------------------------------------------------------------------- scores
-
-
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """Float32 scores of consecutive queries from ``row`` and gallery entries from ``column``; -inf for the excluded.
-
-    The memory is used again for the next block.
-    """
-
-    row: int
-    column: int
-    scores: np.ndarray
-
-    def collect(self, members: np.ndarray, scores: np.ndarray) -> None:
-        """Copy the scores of ``members`` ``(Q, s)`` (gallery rows) that are in this block to ``scores`` ``(Q, s)``."""
-        height, width = self.scores.shape
-        columns = members[self.row : self.row + height] - self.column
-        row, place = np.nonzero((columns >= 0) & (columns < width))
-        scores[self.row + row, place] = self.scores[row, columns[row, place]]
-
-
-def _score_blocks(queries: np.ndarray, gallery: np.ndarray, excluded: np.ndarray | None, size: int) -> Iterator[_Block]:
-    """Blocks of scores; those of the same queries follow each other in the order of the gallery."""
-    height, width = min(size, len(queries)), min(size * _WIDER, len(gallery))
-    memory = np.empty(height * width, dtype=np.float32)
-    for row in range(0, len(queries), size):
-        asked = queries[row : row + size].astype(np.float32, copy=False)
-        for column in range(0, len(gallery), width):
-            entries = gallery[column : column + width].astype(np.float32, copy=False)
-            scores = memory[: len(asked) * len(entries)].reshape(len(asked), len(entries))
-            np.matmul(asked, entries.T, out=scores)
-            if excluded is not None:
-                gone = excluded[row : row + size]
-                hit = np.flatnonzero((gone >= column) & (gone < column + len(entries)))
-                scores[hit, gone[hit] - column] = -np.inf
-            yield _Block(row, column, scores)
-
-
-def _exact(features: np.ndarray) -> np.ndarray:
-    scaled = features.astype(np.float64)
-    scaled *= GRID
-    np.rint(scaled, out=scaled)
-    scaled /= GRID
-    return scaled
-
-
-def _margin(features: np.ndarray) -> float:
-    """How far a float32 score of unit vectors ``(N, d)`` can be from the exact one.
-
-    The usual bound for a dot product of d terms in any order (Higham, 2002, section 3.1), with room for the rounding of
-    features to the grid and of thresholds to float32.
-    """
-    d = features.shape[1]
-    return 1.05 * (d + 16) * 2.0**-24
-
-
-def _pair_scores(queries: np.ndarray, gallery: np.ndarray, owner: np.ndarray, entry: np.ndarray) -> np.ndarray:
-    """Exact scores ``(P,)`` of pairs of a query's row and a gallery row."""
-    scores = np.empty(len(owner))
-    for part in _parts(len(owner), queries.shape[1]):
-        scores[part] = np.einsum("pd,pd->p", _exact(queries[owner[part]]), _exact(gallery[entry[part]]))
-    return scores
-
-
-def _rough_pairs(queries: np.ndarray, gallery: np.ndarray, owner: np.ndarray, entry: np.ndarray) -> np.ndarray:
-    """The same in float32."""
-    scores = np.empty(len(owner), dtype=np.float32)
-    for part in _parts(len(owner), queries.shape[1]):
-        asked, entries = queries[owner[part]], gallery[entry[part]]
-        scores[part] = np.einsum("pd,pd->p", asked.astype(np.float32, copy=False), entries)
-    return scores
-
-
-def _parts(count: int, width: int) -> Iterator[slice]:
-    size = max(_AT_ONCE // max(width, 1), 1)
-    return (slice(start, start + size) for start in range(0, count, size))
-
-
 def _rough_top(
     queries: np.ndarray, gallery: np.ndarray, k: int, excluded: np.ndarray | None, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -371,7 +284,7 @@ def _rough_top(
     ids = np.zeros((len(queries), k), dtype=np.int64)
     best = np.full((len(queries), k), -np.inf, dtype=np.float32)
     filled = 0
-    for block in _score_blocks(queries, gallery, excluded, size):
+    for block in score_blocks(queries, gallery, excluded, size):
         if block.column == 0:
             filled = 0
         here = slice(block.row, block.row + len(block.scores))
@@ -389,7 +302,7 @@ def _rough_top(
 def _exact_top(query: np.ndarray, gallery: np.ndarray, k: int, excluded: int) -> tuple[np.ndarray, np.ndarray]:
     """The best ``k`` of one query ``(d,)`` by exact scores alone."""
     everyone = np.arange(len(gallery))
-    scores = _pair_scores(query[None], gallery, np.zeros_like(everyone), everyone)
+    scores = exact_pairs(query[None], gallery, np.zeros_like(everyone), everyone)
     if excluded >= 0:
         scores[excluded] = -np.inf
     order = np.argsort(-scores, kind="stable")[:k]

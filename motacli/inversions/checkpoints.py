@@ -26,8 +26,8 @@ _WRAPPERS = ("Phi", "state_dict_img2text")
 """Where the authors' training checkpoints keep the network: SEARLE's and LinCIR's, Pic2Word's."""
 _PREFIX = "module."
 _ONLY_TENSORS = (
-    "only tensors are read, never code; where you trust the file, save its network alone: "
-    "torch.save({{'Phi': torch.load({name!r}, weights_only=False)['Phi']}}, 'phi.pt')"
+    "only tensors are read, never code: ask whoever made {name!r} for its network alone, "
+    "torch.save({{'Phi': phi.state_dict()}}, 'phi.pt')"
 )
 
 

@@ -153,9 +153,8 @@ def test_a_training_checkpoint_with_more_than_tensors_says_what_to_do(value: Any
     with pytest.raises(DataError, match=rf"it holds more than tensors: loading it would run \S*{named}") as caught:
         load_inversion(path)
     hint = caught.value.hint
-    assert "only tensors are read, never code; where you trust the file" in hint and len(str(caught.value)) < 400
-    advice = hint.partition("alone: ")[2].replace("'phi_last.pt'", repr(str(path)))
-    exec(advice.replace("'phi.pt'", repr(str(tmp_path / "phi.pt"))), {"torch": torch})
+    assert "only tensors are read, never code: ask whoever made 'phi_last.pt'" in hint and len(str(caught.value)) < 400
+    torch.save({"Phi": STATE}, tmp_path / "phi.pt")  # what the hint asks for
     assert load_inversion(tmp_path / "phi.pt").name == "phi"  # type: ignore[comparison-overlap]
 
 
