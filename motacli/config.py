@@ -75,7 +75,7 @@ def option_defaults(document: Mapping[str, Any], schema: CommandSchema, where: s
             mistakes.append(_unknown(f"option {key!r}", name, declared))
     common = {_kebab(key): value for key, value in shared.items()}
     defaults = _tables(tables, schema, common, "", mistakes)
-    _refuse(where, mistakes)
+    refuse_mistakes(where, mistakes)
     return defaults
 
 
@@ -96,7 +96,7 @@ def parse_options(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     for name, declared in known.items():
         if name not in given and declared.default is MISSING and declared.default_factory is MISSING:
             mistakes.append(f"option {name!r} is missing")
-    _refuse(where, mistakes)
+    refuse_mistakes(where, mistakes)
     try:
         return cls(**given)
     except ValueError as error:  # what the dataclass itself refuses in __post_init__
@@ -158,7 +158,8 @@ def _bound(bound: float | None) -> str:
     return "" if bound is None else f"{bound:g}"
 
 
-def _refuse(where: str, mistakes: Sequence[str]) -> None:
+def refuse_mistakes(where: str, mistakes: Sequence[str]) -> None:
+    """Raise a `UsageError` that names all of them, unless there are none."""
     if len(mistakes) == 1:
         raise UsageError(f"{where}: {mistakes[0]}")
     if mistakes:

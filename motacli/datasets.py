@@ -111,34 +111,11 @@ class TableSource:
     columns: Columns = Columns()
 
     def __iter__(self) -> Iterator[ImageText]:
-        with self.path.open(encoding="utf-8-sig", newline="") as file:
-            delimiter = self._delimiter(_text(file.readline, self.path, 1))
-            file.seek(0)
-            # TSV proper knows no quoting: a caption may start with a quotation mark there.
-            tsv = self.path.suffix.lower() == ".tsv"
-            quoting: Literal[0, 3] = csv.QUOTE_NONE if tsv else csv.QUOTE_MINIMAL
-            reader = csv.reader(file, delimiter=delimiter, quoting=quoting, strict=True)
-            header = self._next(reader)
-            if not header:
-                raise DataError(f"{self.path}: empty file", "its first line should name the columns")
-            image, caption = map(header.index, self.columns.found_in(header, f"{self.path}:1"))
-            while (row := self._next(reader)) is not None:
-                where = f"{self.path}:{reader.line_num}"
-                if row and len(row) != len(header):
-                    raise DataError(f"{where}: {len(row)} fields where the header has {len(header)}")
-                if row:
-                    yield _row(self.path.parent, row[image], row[caption], where)
-
-    def _delimiter(self, header: str) -> str:
-        # The .csv files of Pic2Word's training data are separated by tabs.
-        return "\t" if self.path.suffix.lower() == ".tsv" or "\t" in header else ","
-
-    def _next(self, reader: Any) -> list[str] | None:
-        try:
-            row: list[str] | None = _text(lambda: next(reader, None), self.path, reader.line_num + 1)
-        except csv.Error as error:
-            raise DataError(f"{self.path}:{reader.line_num}: {error}", "is a quotation mark left open?") from error
-        return row
+        rows = _table_rows(self.path)
+        where, header = next(rows)
+        image, caption = map(header.index, self.columns.found_in(header, where))
+        for where, row in rows:
+            yield _row(self.path.parent, row[image], row[caption], where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,19 +127,12 @@ class JsonlSource:
 
     def __iter__(self) -> Iterator[ImageText]:
         names: tuple[str, str] | None = None
-        with self.path.open(encoding="utf-8-sig") as file:
-            number = 0
-            while line := _text(file.readline, self.path, number + 1):
-                number += 1
-                if not line.strip():
-                    continue
-                where = f"{self.path}:{number}"
-                record = _record(line, where)
-                names = names or self.columns.found_in(list(record), where)
-                for name in names:
-                    if name not in record:
-                        raise DataError(f"{where}: no {name!r} in this row")
-                yield _row(self.path.parent, record[names[0]], record[names[1]], where)
+        for where, record in _json_rows(self.path):
+            names = names or self.columns.found_in(list(record), where)
+            for name in names:
+                if name not in record:
+                    raise DataError(f"{where}: no {name!r} in this row")
+            yield _row(self.path.parent, record[names[0]], record[names[1]], where)
         if names is None:
             raise DataError(f"{self.path}: empty file", "it should hold one JSON object per line")
 
@@ -173,6 +143,52 @@ READERS: dict[str, Callable[[Path, Columns], Iterable[ImageText]]] = {
     ".jsonl": JsonlSource,
     ".ndjson": JsonlSource,
 }
+
+
+def _table_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """The header of a CSV or TSV file, then its rows, which are as long; each with where it stands."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        first = _text(file.readline, path, 1)
+        # The .csv files of Pic2Word's training data are separated by tabs.
+        delimiter = "\t" if path.suffix.lower() == ".tsv" or "\t" in first else ","
+        file.seek(0)
+        # TSV proper knows no quoting: a caption may start with a quotation mark there.
+        quoting: Literal[0, 3] = csv.QUOTE_NONE if path.suffix.lower() == ".tsv" else csv.QUOTE_MINIMAL
+        reader = csv.reader(file, delimiter=delimiter, quoting=quoting, strict=True)
+        header = _next_row(reader, path)
+        if not header:
+            raise DataError(f"{path}: empty file", "its first line should name the columns")
+        yield f"{path}:1", header
+        while (row := _next_row(reader, path)) is not None:
+            where = f"{path}:{reader.line_num}"
+            if row and len(row) != len(header):
+                raise DataError(f"{where}: {len(row)} fields where the header has {len(header)}")
+            if row:
+                yield where, row
+
+
+def _next_row(reader: Any, path: Path) -> list[str] | None:
+    try:
+        row: list[str] | None = _text(lambda: next(reader, None), path, reader.line_num + 1)
+    except csv.Error as error:
+        raise DataError(f"{path}:{reader.line_num}: {error}", "is a quotation mark left open?") from error
+    return row
+
+
+def _json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects of a JSONL file, each with where it stands."""
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(_lines(file, path), start=1):
+            if line.strip():
+                where = f"{path}:{number}"
+                yield where, _record(line, where)
+
+
+def _lines(file: Any, path: Path) -> Iterator[str]:
+    number = 0
+    while line := _text(file.readline, path, number + 1):
+        number += 1
+        yield line
 
 
 def _column(asked: str | None, usual: Sequence[str], names: Sequence[str], what: str, where: str) -> str:
@@ -228,46 +244,28 @@ def read_captions(path: Path, column: str | None = None) -> list[str]:
     """
     if not path.is_file():
         raise DataError(f"no such file of captions: {path}", "a text file with one per line, or CSV, TSV or JSONL")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        suffix = path.suffix.lower()
-        if suffix in READERS:
-            rows = _json_captions(file, path, column) if suffix in (".jsonl", ".ndjson") else _table(file, path, column)
-        else:
-            rows = _lines(file, path)
-        captions = [caption.strip() for caption in rows if caption.strip()]
+    captions = [caption.strip() for caption in _captions(path, column) if caption.strip()]
     if not captions:
         raise DataError(f"{path} holds no caption", "a text file with one per line, or CSV, TSV or JSONL")
     return captions
 
 
-def _lines(file: Any, path: Path) -> Iterator[str]:
-    number = 0
-    while line := _text(file.readline, path, number + 1):
-        number += 1
-        yield line
-
-
-def _table(file: Any, path: Path, column: str | None) -> Iterator[str]:
-    first = _text(file.readline, path, 1)
-    delimiter = "\t" if path.suffix.lower() == ".tsv" or "\t" in first else ","
-    header = next(csv.reader([first], delimiter=delimiter), [])
-    name = _column(column, CAPTION_COLUMNS, header, "caption", f"{path}:1")
-    place = header.index(name)
-    for number, row in enumerate(csv.reader(_lines(file, path), delimiter=delimiter), start=2):
-        if len(row) <= place:
-            raise DataError(f"{path}:{number}: {len(row)} fields where the header has {len(header)}")
-        yield row[place]
-
-
-def _json_captions(file: Any, path: Path, column: str | None) -> Iterator[str]:
-    name = column
-    for number, line in enumerate(_lines(file, path), start=1):
-        if line.strip():
-            record = _record(line, f"{path}:{number}")
-            name = name or _column(None, CAPTION_COLUMNS, list(record), "caption", f"{path}:{number}")
-            if not isinstance(record.get(name), str):
-                raise DataError(f"{path}:{number}: no text in {name!r}")
-            yield record[name]
+def _captions(path: Path, column: str | None) -> Iterator[str]:
+    reader = READERS.get(path.suffix.lower())
+    if reader is TableSource:
+        rows = _table_rows(path)
+        where, header = next(rows)
+        place = header.index(_column(column, CAPTION_COLUMNS, header, "caption", where))
+        yield from (row[place] for _, row in rows)
+    elif reader is JsonlSource:
+        for where, record in _json_rows(path):
+            column = column or _column(None, CAPTION_COLUMNS, list(record), "caption", where)
+            if not isinstance(record.get(column), str):
+                raise DataError(f"{where}: no text in {column!r}")
+            yield record[column]
+    else:
+        with path.open(encoding="utf-8-sig") as file:
+            yield from _lines(file, path)
 
 
 # ---------------------------------------------------------------------------------------------- pixels

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class MotaError(Exception):
@@ -35,6 +35,12 @@ class UnknownNameError(UsageError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         super().__init__(f"unknown {kind} {name!r}", did_you_mean(name, known))
+
+
+def listed(names: Sequence[str], shown: int = 3) -> str:
+    """The first few of some names, and how many more there are."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(map(repr, names[:shown])) + more
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -44,7 +44,7 @@ class QueryChoice:
 
     kind: str
     inversion: str | None = None
-    inversion_weights: Path | None = None
+    inversion_weights: Path | str | None = None
     adapter: Path | None = None
     descriptions: Path | None = None
     fusion: float | None = None

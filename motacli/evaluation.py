@@ -152,10 +152,13 @@ class _Rows:
         """Ranks of the targets in the gallery, or in each query's own, and in the queries' subsets if they have any."""
         if self.candidates is not None:
             return _Ranks(private_ranks(queries, gallery, self.candidates, self.targets), None)
-        how = {"excluded": self.excluded, "block_size": block_size}
         if self.subsets is None:
-            return _Ranks(target_ranks(queries, gallery, self.targets, **how), None)  # type: ignore[arg-type]
-        return _Ranks(*target_and_subset_ranks(queries, gallery, self.targets, self.subsets, **how))  # type: ignore[arg-type]
+            ranks = target_ranks(queries, gallery, self.targets, excluded=self.excluded, block_size=block_size)
+            return _Ranks(ranks, None)
+        both = target_and_subset_ranks(
+            queries, gallery, self.targets, self.subsets, excluded=self.excluded, block_size=block_size
+        )
+        return _Ranks(*both)
 
     def top(self, queries: np.ndarray, gallery: np.ndarray, k: int, block_size: int) -> tuple[np.ndarray, np.ndarray]:
         """The best ``k`` of the gallery, or of each query's own."""

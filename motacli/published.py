@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from motacli.config import parse_options
+from motacli.config import parse_options, refuse_mistakes
 from motacli.errors import DataError, UnknownNameError, UsageError
 from motacli.metrics import check_name
 from motacli.runs import explained
@@ -176,10 +176,7 @@ def read_published(path: Path) -> tuple[Published, ...]:
                 entries.append(parse_options(Published, values, f"[{key}.{values['benchmark']}]"))
             except UsageError as error:
                 mistakes.append(str(error))
-    if len(mistakes) == 1:
-        raise UsageError(f"{path}: {mistakes[0]}")
-    if mistakes:
-        raise UsageError(f"{path}: {len(mistakes)} mistakes" + "".join(f"\n  - {mistake}" for mistake in mistakes))
+    refuse_mistakes(str(path), mistakes)
     return tuple(entries)
 
 

@@ -68,16 +68,14 @@ def reproduce_models(
 
     Raises `UsageError` where something that the run takes was never released or stated.
     """
-    from motacli.fetch import fetch_weights
     from motacli.models import BackboneChoice
 
     progress = progress or NullProgress()
     wanted = configuration(entry)
     if weights is None:
         progress.log(f"fetching {wanted.inversion_weights}")
-        weights = fetch_weights(wanted.inversion_weights)
     choice = BackboneChoice(wanted.model, wanted.pretrained, device, "fp32", wanted.preprocess)
-    query = QueryChoice("composed", wanted.inversion, weights)
+    query = QueryChoice("composed", wanted.inversion, weights or wanted.inversion_weights)
     pictures = Pictures(store=store, batch_size=batch_size, workers=workers)
     return _compared(entry, evaluate_models(task, host, choice, query, pictures, progress))
 

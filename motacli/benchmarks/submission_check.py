@@ -14,9 +14,9 @@ from motacli.benchmarks.protocol import find_choice
 from motacli.benchmarks.submission_format import SubmissionFile, SubmissionFormat
 from motacli.benchmarks.submission_read import Finding, Submission, read_submission
 from motacli.contracts import EvalUnit, Query
+from motacli.errors import listed
 
 KEY = re.compile("0|[1-9][0-9]*")
-SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"key {self.keys[0]!r} " if self.keys else ""
-        others = f" (also {_few(self.keys[1:])})" if len(self.keys) > 1 else ""
+        others = f" (also {listed(self.keys[1:])})" if len(self.keys) > 1 else ""
         return f"{where}{self.what}{others}; {self.advice}"
 
 
@@ -210,8 +210,3 @@ def _split(queries: int, form: SubmissionFormat | None, split: str | None) -> st
     if split or form is None:
         return split or ""
     return next((name for name, count in form.queries.items() if count == queries), "")
-
-
-def _few(keys: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, keys[:SHOWN]))
-    return shown if len(keys) <= SHOWN else f"{shown} and {len(keys) - SHOWN} more"

@@ -112,7 +112,9 @@ def fit_network(
         torch.manual_seed(options.seed)
         phi = build(joint_dim=backbone.joint_dim, text_width=backbone.text_width, dropout=options.dropout)
         phi.to(backbone.device)
-        identity = {"network": phi.name, "backbone": backbone.fingerprint(), "data": data_digest(data)}
+        identity = {"network": phi.name, "backbone": backbone.fingerprint()}
+        if watch.work is not None:  # reading all of the data again is for trainings that leave a state
+            identity["data"] = data_digest(data)
         log = train_inversion(phi, objective(data), len(data), options, watch, identity)
     phi.requires_grad_(False)
     record = {
@@ -201,8 +203,10 @@ def _step(
     if options.clip:
         torch.nn.utils.clip_grad_norm_(state.phi.parameters(), options.clip)
     state.optimizer.step()
-    for key, value in state.average.items():
-        value.lerp_(state.phi.state_dict()[key], 1 - options.ema)
+    if state.average:
+        weights = state.phi.state_dict()
+        for key, value in state.average.items():
+            value.lerp_(weights[key], 1 - options.ema)
     return float(loss.detach())
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from motacli.benchmarks.annotations import unique
 from motacli.contracts import Benchmark, EvalUnit
-from motacli.errors import DataError
+from motacli.errors import DataError, listed
 from motacli.evaluation import UnitResult, score_unit
-from motacli.supplied.files import listed, unit_path, unit_paths
+from motacli.supplied.files import unit_path, unit_paths
 
 LAYOUT = "expected datasets 'ids' (strings) and 'features' (N, d)"
 
@@ -59,11 +61,7 @@ def load_supplied(
     load = getattr(benchmark, "load_with_gallery", None)
     if load is None:
         return benchmark.load(root, split, parts)
-    ids = read_ids(gallery)
-    repeated = _repeated(ids)
-    if repeated:
-        raise DataError(f"{gallery}: image {repeated!r} appears twice", "a gallery holds every image once")
-    return list(load(root, split, parts, ids, gallery))
+    return list(load(root, split, parts, unique(read_ids(gallery), gallery, "image"), gallery))
 
 
 def score_features(units: Sequence[EvalUnit], gallery: Path, queries: Path, keep_top: int = 0) -> list[UnitResult]:
@@ -73,6 +71,7 @@ def score_features(units: Sequence[EvalUnit], gallery: Path, queries: Path, keep
     `DataError` where ids are missing, unknown or out of order.
     """
     results = {}
+    open_gallery = lru_cache(maxsize=1)(read_features)  # one file may be the gallery of every unit
     for path, own in unit_paths(queries, units).items():
         asked = read_features(path)
         _require_queries(asked, own)
@@ -80,7 +79,8 @@ def score_features(units: Sequence[EvalUnit], gallery: Path, queries: Path, keep
         for unit in own:
             rows = asked.features[start : start + len(unit.queries)]
             start += len(unit.queries)
-            results[unit.name] = score_unit(unit, _gallery_rows(unit_path(gallery, unit), unit, units), rows, keep_top)
+            entries = _gallery_rows(open_gallery(unit_path(gallery, unit)), unit, units)
+            results[unit.name] = score_unit(unit, entries, rows, keep_top)
     return [results[unit.name] for unit in units]
 
 
@@ -98,13 +98,10 @@ def _opened(path: Path) -> Iterator[h5py.File]:
         raise DataError(f"{path} cannot be read: {' '.join(str(error).split())}", LAYOUT) from error
 
 
-def _gallery_rows(path: Path, unit: EvalUnit, units: Sequence[EvalUnit]) -> np.ndarray:
+def _gallery_rows(file: FeatureFile, unit: EvalUnit, units: Sequence[EvalUnit]) -> np.ndarray:
     """Features ``(G, d)`` in the order of the unit's gallery."""
-    file = read_features(path)
-    repeated = _repeated(file.ids)
-    if repeated:
-        raise DataError(f"{path}: image {repeated!r} appears twice", "a gallery holds every image once")
-    row = {id: index for index, id in enumerate(file.ids)}
+    path = file.path
+    row = {id: index for index, id in enumerate(unique(file.ids, path, "image"))}
     missing = [id for id in unit.gallery if id not in row]
     if missing:
         raise DataError(
@@ -148,10 +145,3 @@ def _normalised(features: np.ndarray, ids: Sequence[str], path: Path) -> np.ndar
         raise DataError(f"{path}: the features of {ids[wrong[0]]!r} (row {wrong[0]}) hold {what}", "compute them again")
     features /= norms.astype(np.float32)[:, None]
     return features
-
-
-def _repeated(ids: Sequence[str]) -> str | None:
-    if len(set(ids)) == len(ids):
-        return None
-    seen: set[str] = set()
-    return next(id for id in ids if id in seen or seen.add(id))  # type: ignore[func-returns-value]

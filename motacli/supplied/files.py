@@ -9,10 +9,9 @@ from typing import Any
 
 from motacli.benchmarks.annotations import read_json
 from motacli.contracts import EvalUnit
-from motacli.errors import DataError
+from motacli.errors import DataError, listed
 
 UNIT = "{unit}"
-_SHOWN = 3
 
 
 def unit_path(path: Path, unit: EvalUnit) -> Path:
@@ -48,12 +47,6 @@ def answers_by_unit(
         else:
             found |= _flat(document, own, file)
     return found
-
-
-def listed(ids: Sequence[str]) -> str:
-    """The first few of some ids, and how many more there are."""
-    more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
-    return ", ".join(map(repr, ids[:_SHOWN])) + more
 
 
 def _of(answers: Any, unit: EvalUnit, path: Path, hint: str) -> Mapping[str, Any]:
