@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -44,6 +44,24 @@ def load_weights(path: Path, what: str, hint: str = _REINSTALL) -> dict[str, Ten
             return load_file(path)
     except SafetensorError as error:
         raise DataError(f"{path} is not a readable safetensors file: {error}", f"it should hold {what}") from error
+
+
+def write_part(path: Path, part: Tensor, made_by: str) -> None:
+    """Keep a part of unfinished work, with what it was made by; a kill leaves all of it or none."""
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({"part": part.cpu().contiguous()}, partial_path(path), {"made_by": made_by})
+        partial_path(path).replace(path)
+
+
+def read_part(path: Path, made_by: str) -> Tensor | None:
+    """A part that was kept; None where there is none, or one that was made by something else."""
+    if not path.is_file():
+        return None
+    with explained(path), safe_open(path, "pt") as file:
+        same = (file.metadata() or {}).get("made_by") == made_by
+        part: Tensor | None = file.get_tensor("part") if same else None
+    return part
 
 
 def read_about(path: Path, hint: str = _REINSTALL) -> dict[str, Any]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
+import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,7 +23,7 @@ from motacli.inversions.data import cosine_loss, spliced_features
 from motacli.inversions.phrases import PhraseBook
 from motacli.inversions.recipes import read_recipe
 from motacli.inversions.training import require, step_seed
-from motacli.runs import explained, partial_path
+from motacli.weights import read_part, write_part
 
 SHORT_TEMPLATES = ("a photo of {}", "a picture of {}", "an image of {}", "there is {}", "{}")
 _START, _DRAWS = 11, 13
@@ -77,12 +78,13 @@ def invert(
     for start in range(0, len(image), options.batch_size):
         part = image[start : start + options.batch_size]
         path = None if work is None else work / f"{first + start:09d}.safetensors"
-        words = None if path is None else _read(path, part, options, seed)
+        made_by = "" if path is None else _made_by(backbone, part, options, seed)
+        words = None if path is None else read_part(path, made_by)
         if words is None:
             bar = f"optimising pseudo-words {start + 1} to {start + len(part)} of {len(image)}"
             words = _invert_batch(backbone, part, phrases, frames, options, seed, first + start, progress, bar)
             if path is not None:
-                _write(path, words, options, seed)
+                write_part(path, words, made_by)
         done.append(words.to(image.device))
     return torch.cat(done)
 
@@ -132,27 +134,9 @@ def _frame(backbone: Backbone, template: str) -> TokenPrompt:
     return tokenize_pieces(backbone, (before, after))
 
 
-def _write(path: Path, words: Tensor, options: OTIOptions, seed: int) -> None:
-    with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({"words": words.cpu().contiguous()}, partial_path(path), {"made_by": _made_by(options, seed)})
-        partial_path(path).replace(path)
-
-
-def _read(path: Path, image: Tensor, options: OTIOptions, seed: int) -> Tensor | None:
-    """A batch that is done already, if it was made the same way."""
-    if not path.is_file():
-        return None
-    from safetensors import safe_open
-
-    with explained(path), safe_open(path, "pt") as file:
-        made_by = (file.metadata() or {}).get("made_by")
-    words = load_file(path)["words"] if made_by == _made_by(options, seed) else None
-    return words if words is not None and len(words) == len(image) else None
-
-
-def _made_by(options: OTIOptions, seed: int) -> str:
-    return f"{seed} {asdict(options)}"
+def _made_by(backbone: Backbone, image: Tensor, options: OTIOptions, seed: int) -> str:
+    pictures = hashlib.sha256(np.ascontiguousarray(image.cpu().numpy()).data).hexdigest()
+    return f"{backbone.fingerprint()} {pictures} {seed} {asdict(options)}"
 
 
 class SearleOTI(nn.Module):

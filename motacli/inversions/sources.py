@@ -5,13 +5,14 @@ What has to be encoded is encoded once, into the training's work folder, and gon
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from motacli.cache import FeatureCache, build_cache
@@ -21,7 +22,8 @@ from motacli.datasets import open_pictures, open_source, read_captions
 from motacli.encoding import encode_texts
 from motacli.errors import DataError, UsageError
 from motacli.inversions.data import PairFeatures
-from motacli.runs import explained, file_digest, partial_path
+from motacli.runs import file_digest
+from motacli.weights import read_part, write_part
 
 SHARD = 20_000
 """Captions encoded between two files."""
@@ -87,11 +89,11 @@ def caption_features(
     starts = range(0, len(captions), SHARD)
     for start in (progress or NullProgress()).track(starts, "encoding captions"):
         path = work / f"{start:09d}.safetensors"
-        if not path.is_file():
-            features = torch.from_numpy(encode_texts(backbone, captions[start : start + SHARD]))
-            with explained(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                save_file({"features": features.contiguous()}, partial_path(path))
-                partial_path(path).replace(path)
-        parts.append(load_file(path)["features"])
+        some = captions[start : start + SHARD]
+        made_by = f"{backbone.fingerprint()} {hashlib.sha256(json.dumps(some).encode()).hexdigest()}"
+        features = read_part(path, made_by)
+        if features is None:
+            features = torch.from_numpy(encode_texts(backbone, some))
+            write_part(path, features, made_by)
+        parts.append(features)
     return torch.cat(parts)
