@@ -23,6 +23,7 @@ import numpy as np
 from motacli import __version__
 from motacli.console import NullProgress, Progress
 from motacli.contracts import Backbone, ImageRef, ImageText
+from motacli.datasets import picture_exists
 from motacli.encoding import batch_sizes, encode_texts, image_batches
 from motacli.errors import DataError, MotaError
 from motacli.runs import explained, new_file, partial_path
@@ -164,7 +165,7 @@ def _in_place() -> Any:
 
 def _require_pictures(refs: Sequence[ImageRef]) -> None:
     """Look for the files first: hours of encoding are a bad moment to learn that one is missing."""
-    missing = [ref for ref in refs if not ref.path.is_file()]
+    missing = [ref for ref in refs if not picture_exists(ref)]
     if missing:
         raise DataError(
             f"{len(missing)} of {len(refs)} pictures are missing, the first is {missing[0].path}",

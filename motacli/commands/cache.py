@@ -15,7 +15,7 @@ from motacli.errors import UsageError
 if TYPE_CHECKING:
     from motacli.cache import FeatureCache
 
-Data = Annotated[Path | None, typer.Option("--data", help="Image-text data: a folder, or a CSV, TSV or JSONL file.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Image-text data, of any kind in the README.")]
 BenchmarkName = Annotated[str | None, typer.Option("--benchmark", help="Benchmark, see `mota ls benchmarks`.")]
 Root = Annotated[Path | None, typer.Option("--data-root", help="Folder that holds the benchmark.")]
 ImageColumn = Annotated[str | None, typer.Option("--image-column", help="Column of the image paths in --data.")]
@@ -59,7 +59,7 @@ def cache(
     choice = BackboneChoice(model, pretrained, device, precision.value, preprocess.value)
     how = How(batch_size=batch_size, workers=workers, progress=current.console, resume=resume)
     if data is not None:
-        source = open_source(data, image_column, caption_column)
+        source = open_source(data, image_column, caption_column, id_column="")
         caches = [build_cache(out, load_backbone(current.host, choice), source, **how)]
     elif benchmark is not None and data_root is not None:
         units = current.host.component("benchmarks", benchmark).load()().load(data_root, split, part or ())

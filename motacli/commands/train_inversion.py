@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Inversion, see `mota ls inversions`.")]
 Features = Annotated[Path | None, typer.Option("--features", help="Features that `mota cache --data` wrote.")]
-Data = Annotated[Path | None, typer.Option("--data", help="Pictures with captions: a folder, or CSV, TSV or JSONL.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Pictures with captions, of any kind in the README.")]
 Images = Annotated[Path | None, typer.Option("--images", help="A folder of pictures without captions.")]
 Captions = Annotated[Path | None, typer.Option("--captions", help="Captions alone: a text file, CSV, TSV or JSONL.")]
 Recipe = Annotated[

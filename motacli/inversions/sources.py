@@ -65,7 +65,8 @@ class TrainingData:
         path = work / "features.h5"
         if path.exists():
             return FeatureCache(path)
-        items = open_source(self.pairs) if self.pairs is not None else open_pictures(self.images or Path())
+        pairs, images = self.pairs, self.images or Path()
+        items = open_pictures(images) if pairs is None else open_source(pairs, id_column="")
         how = {"batch_size": self.batch_size, "workers": self.workers}
         return build_cache(path, backbone, items, progress=progress, resume=True, **how)
 

@@ -146,8 +146,8 @@ def test_sidecar_mistakes(name: str, sidecar: bytes | None, said: str, tmp_path:
 
 def test_what_is_no_data_set(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    cases = {"none": "no such data set", "x.parquet": "unknown kind of data set", "empty": "no pictures in this folder"}
-    write(tmp_path, "x.parquet", "")
+    cases = {"none": "no such data set", "x.xlsx": "unknown kind of data set", "empty": "no pictures in this folder"}
+    write(tmp_path, "x.xlsx", "")
     for name, said in cases.items():
         with pytest.raises(DataError, match=said):
             open_source(tmp_path / name)

@@ -15,8 +15,8 @@ from PIL import Image
 from motacli.cache import build_cache
 from motacli.contracts import ImageRef
 from motacli.datasets import open_image, open_source
+from motacli.datasets.shards import read_member
 from motacli.errors import DataError
-from motacli.shards import find_shards, read_member
 
 
 def png(shade: int) -> bytes:
@@ -75,6 +75,22 @@ def test_a_feature_file_is_made_from_shards_as_from_files(shards: Path, tmp_path
     assert np.allclose(cache.features(), plain.features(), atol=1e-5) and cache.captions() == plain.captions()
 
 
+def test_what_img2dataset_writes(tmp_path: Path) -> None:
+    members = {}
+    for number in range(3):
+        record = {"key": f"00000000{number}", "caption": f"from json {number}", "url": "http://x/y.jpg", "id": "other"}
+        members |= {
+            f"00000000{number}.jpg": png(number),
+            f"00000000{number}.txt": f"caption {number}".encode(),
+            f"00000000{number}.json": json.dumps(record).encode(),
+        }
+    write_shard(tmp_path / "00000.tar", members)
+    (tmp_path / "00000.parquet").write_bytes(b"of the download's log, which is not read")
+    (tmp_path / "00000_stats.json").write_text("{}")
+    found = list(open_source(tmp_path))
+    assert [(row.id, row.caption) for row in found] == [(f"00000/00000000{n}", f"caption {n}") for n in range(3)]
+
+
 @pytest.mark.parametrize(
     ("members", "said"),
     [
@@ -96,9 +112,9 @@ def test_shards_that_are_none(shards: Path, tmp_path: Path) -> None:
     (tmp_path / "text.tar").write_text("x" * 600)
     with pytest.raises(DataError, match="is no tar file"):
         list(open_source(tmp_path / "text.tar"))
-    with pytest.raises(DataError, match=r"1 of 3 shards are missing, the first is .*s-02"):
-        find_shards(shards / "s-{00..02}.tar")
-    with pytest.raises(DataError, match="no such shard"):
+    with pytest.raises(DataError, match=r"1 of 3 files are missing, the first is .*s-02"):
+        open_source(shards / "s-{00..02}.tar")
+    with pytest.raises(DataError, match="no such data set"):
         list(open_source(tmp_path / "gone.tar"))
     with pytest.raises(DataError, match="has no member 'x'"):
         open_image(ImageRef("a", shards / "s-01.tar", member="x"))

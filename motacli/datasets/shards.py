@@ -6,7 +6,6 @@ A row's picture stays in its shard: it is read from its place there, which one l
 from __future__ import annotations
 
 import json
-import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,50 +13,28 @@ from functools import lru_cache
 from pathlib import Path
 
 from motacli.contracts import ImageRef, ImageText
+from motacli.datasets.columns import USUAL, Columns
 from motacli.errors import DataError
 
-SUFFIX = ".tar"
 PICTURES = ("jpg", "jpeg", "png", "webp", "bmp")
 TEXTS = ("txt", "caption", "text")
 CAPTION_KEYS = ("caption", "text", "title")
-_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ShardSource:
-    """Rows of shards in the order of the files and of the members in each; an image's id is ``shard/name``."""
+    """The rows of a shard in the order of its members; an image's id is ``shard/name``. It has no ``columns``."""
 
-    shards: tuple[Path, ...]
+    path: Path
+    columns: Columns = USUAL
 
     def __iter__(self) -> Iterator[ImageText]:
-        for shard in self.shards:
-            for key, members in _rows(shard).items():
-                picture = next((members[ending] for ending in PICTURES if ending in members), None)
-                if picture is None:
-                    raise DataError(f"{shard}: {key!r} has no picture", f"looked for {', '.join(PICTURES)}")
-                ref = ImageRef(f"{shard.stem}/{key}", shard, member=picture)
-                yield ImageText(ref, _caption(shard, key, members))
-
-
-def find_shards(path: Path) -> tuple[Path, ...]:
-    """The shards that a path stands for: itself, a folder of them, or a pattern such as ``shard-{000..127}.tar``.
-
-    Empty where the path is about no shards; `DataError` where one of a pattern is missing.
-    """
-    if path.is_dir():
-        return tuple(sorted(path.glob(f"*{SUFFIX}")))
-    if path.suffix != SUFFIX:
-        return ()
-    match = _RANGE.search(path.name)
-    if match is None:
-        return (path,)
-    first, last = match.groups()
-    numbers = range(int(first), int(last) + 1)
-    named = [path.with_name(_RANGE.sub(f"{number:0{len(first)}d}", path.name, count=1)) for number in numbers]
-    missing = [shard for shard in named if not shard.is_file()]
-    if missing:
-        raise DataError(f"{len(missing)} of {len(named)} shards are missing, the first is {missing[0]}")
-    return tuple(named)
+        for key, members in _rows(self.path).items():
+            picture = next((members[ending] for ending in PICTURES if ending in members), None)
+            if picture is None:
+                raise DataError(f"{self.path}: {key!r} has no picture", f"looked for {', '.join(PICTURES)}")
+            ref = ImageRef(f"{self.path.stem}/{key}", self.path, member=picture)
+            yield ImageText(ref, _caption(self.path, key, members))
 
 
 def read_member(shard: Path, name: str) -> bytes:
@@ -83,7 +60,7 @@ def shard_index(shard: Path) -> dict[str, tuple[int, int]]:
     return _index(shard, status.st_mtime_ns, status.st_size)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)  # an index of 10,000 rows takes some megabytes
 def _index(shard: Path, modified: int, size: int) -> dict[str, tuple[int, int]]:
     try:
         with tarfile.open(shard, "r:") as archive:

@@ -1,0 +1,98 @@
+"""From what people write after ``--data`` to a source of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from motacli.contracts import ImageText
+from motacli.datasets.columns import Columns
+from motacli.datasets.folder import FolderSource
+from motacli.datasets.formats import FORMATS
+from motacli.datasets.hub import HubSource, is_hub
+from motacli.datasets.patterns import expanded
+from motacli.datasets.saved import saved_files
+from motacli.errors import DataError
+
+CAPTION_FILES = (
+    *(f"captions{suffix}" for suffix in (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")),
+    "chat.json",
+)
+"""Files through which the folder that holds them is read."""
+
+
+def open_source(
+    path: Path | str,
+    image_column: str | None = None,
+    caption_column: str | None = None,
+    id_column: str | None = None,
+) -> Iterable[ImageText]:
+    """An image-text data set that can be iterated again and again, and has a length where knowing it is cheap.
+
+    ``path`` is
+
+    - a file of one of `FORMATS`; paths of images in it are relative to its folder,
+    - a folder with a file named ``captions``, or LLaVA's ``chat.json``; one that Hugging Face's ``save_to_disk`` wrote;
+      of WebDataset shards; of pictures with a ``.txt`` caption beside each,
+    - a pattern or a list of these, see `motacli.datasets.patterns`,
+    - a data set on the Hugging Face hub, see `motacli.datasets.hub`.
+
+    Rows are read as they are asked for, pictures not at all. An image's id is its path as written, or its place if it
+    is inside of a file. A row's own id is in the column ``id`` or ``id_column`` (empty: in none), and is the image's
+    where there is no such column. Raises `DataError`, here for what is no data set and on iteration for bad rows,
+    naming file and line, and `UsageError` where a library is missing.
+    """
+    columns = Columns(image_column, caption_column, id_column)
+    if is_hub(path):
+        return HubSource(str(path), columns)
+    return joined([source for found in expanded(str(path)) for source in _sources(found, columns)])
+
+
+def joined(sources: Sequence[Iterable[ImageText]]) -> Iterable[ImageText]:
+    """The rows of all of them, one after the other; sized if they are."""
+    if len(sources) == 1:
+        return sources[0]
+    return (SizedJoin if all(isinstance(source, Sized) for source in sources) else Join)(tuple(sources))
+
+
+@dataclass(frozen=True)
+class Join:
+    """Sources one after the other."""
+
+    sources: tuple[Iterable[ImageText], ...]
+
+    def __iter__(self) -> Iterator[ImageText]:
+        return chain.from_iterable(self.sources)
+
+
+@dataclass(frozen=True)
+class SizedJoin(Join):
+    """Sources one after the other that all know their length."""
+
+    def __len__(self) -> int:
+        return sum(len(source) for source in self.sources if isinstance(source, Sized))
+
+
+def _sources(path: Path, columns: Columns) -> list[Iterable[ImageText]]:
+    files = _files_of(path) if path.is_dir() else (path,)
+    return [_file_source(file, columns) for file in files] or [FolderSource(path)]
+
+
+def _files_of(folder: Path) -> Sequence[Path]:
+    """The files that a folder is read through; none where it is one of pictures and captions."""
+    found = [file for name in CAPTION_FILES if (file := folder / name).is_file()]
+    if len(found) > 1:
+        names = " and ".join(file.name for file in found)
+        raise DataError(f"{folder} holds {names}, and either could be meant", "give the file instead of the folder")
+    return found or saved_files(folder) or sorted(folder.glob("*.tar"))
+
+
+def _file_source(path: Path, columns: Columns) -> Iterable[ImageText]:
+    if not path.exists():
+        raise DataError(f"no such data set: {path}", "give a folder, a file, a pattern, or hf-hub:OWNER/NAME")
+    kind = FORMATS.get(path.suffix.lower())
+    if kind is None:
+        raise DataError(f"{path}: unknown kind of data set", f"known: a folder, {', '.join(sorted(FORMATS))}")
+    return kind.rows(path, columns)

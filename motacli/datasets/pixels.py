@@ -1,0 +1,96 @@
+"""The pixels behind an `ImageRef`, wherever they are."""
+
+from __future__ import annotations
+
+import struct
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from motacli.contracts import ImageRef
+from motacli.datasets import hub
+from motacli.datasets.formats import FORMATS
+from motacli.datasets.hub import is_hub
+from motacli.errors import DataError
+
+DILATION = 0.7
+
+# What Pillow's decoders are known to raise on broken files; a bomb is a file that claims an absurd size.
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+
+
+def open_image(ref: ImageRef) -> Image.Image:
+    """The decoded picture in mode RGB, cropped and padded to a square if ``ref.box`` is set.
+
+    Transparency is dropped, 16-bit greys are scaled to 8 bits, EXIF orientation is not applied (as in CLIP's own
+    pipelines). Converting before resizing is what Hugging Face's CLIP processor does; open_clip's transform resizes
+    first, which differs for palette and RGBA files only. `DataError` names a file that is missing or cannot be decoded.
+    """
+    try:
+        with Image.open(BytesIO(kept_bytes(ref)) if ref.member else ref.path) as image:
+            image.load()
+            region = image if ref.box is None else image.crop(attribute_box(ref.box, image.size))
+            picture = _rgb(region)
+    except FileNotFoundError:
+        raise DataError(f"no such picture: {ref.path}", f"it belongs to image id {ref.id!r}") from None
+    except _BROKEN as error:
+        reason = "the file is empty" if _is_empty(ref.path) else str(error) or type(error).__name__
+        raise DataError(
+            f"cannot decode {ref.place}: {reason}", "replace the file or take it out of the data"
+        ) from error
+    return picture if ref.box is None else pad_to_square(picture)
+
+
+def kept_bytes(ref: ImageRef) -> bytes:
+    """The file of a picture that has a ``member``, from inside of its ``path``; `DataError` where it is not there."""
+    if is_hub(ref.path):
+        return hub.read_picture(ref.path, ref.member)
+    kind = FORMATS.get(ref.path.suffix.lower())
+    if kind is None or kind.picture is None:
+        raise DataError(f"{ref.path} is no file that pictures are kept in", f"it belongs to image id {ref.id!r}")
+    return kind.picture(ref.path, ref.member)
+
+
+def picture_exists(ref: ImageRef) -> bool:
+    """Whether the file is there that holds the picture; of those on the hub that is taken for granted."""
+    return ref.path.is_file() or (bool(ref.member) and is_hub(ref.path))
+
+
+def attribute_box(box: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """GeneCIS's crop ``(left, top, right, bottom)`` for a box ``(x, y, w, h)`` in a picture of ``(width, height)``.
+
+    With d = 0.7: ``left = max(0, x - d w)``, ``right = min(width, left + (1 + d) w)``, likewise top and bottom. It
+    grows to the left and top only, unless clipped there; that is what the benchmark's numbers were made with. Raises
+    `ValueError` where nothing of the box lies in the picture.
+    """
+    x, y, width, height = box
+    left, top = max(0.0, x - DILATION * width), max(0.0, y - DILATION * height)
+    right, bottom = min(size[0], left + (1 + DILATION) * width), min(size[1], top + (1 + DILATION) * height)
+    if round(right) <= round(left) or round(bottom) <= round(top):
+        raise ValueError(f"box {box} leaves nothing of a picture of {size[0]}×{size[1]}")
+    return left, top, right, bottom
+
+
+def pad_to_square(image: Image.Image) -> Image.Image:
+    """The picture centred (rounding down) on a black square as large as its longer side."""
+    width, height = image.size
+    if width == height:
+        return image
+    side = max(width, height)
+    square = Image.new(image.mode, (side, side))
+    square.paste(image, ((side - width) // 2, (side - height) // 2))
+    return square
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # Pillow would clip 16-bit values at 255: nearly white
+        return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode == "P" and "transparency" in image.info:  # the same pixels, without Pillow's warning
+        image = image.convert("RGBA")
+    return image.convert("RGB")
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size == 0
