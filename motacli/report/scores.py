@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from motacli.report.charts import bar
 from motacli.report.content import InversionRow, ReportTable, Score
 
 MINUS, DASH, PLUS_MINUS = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{PLUS-MINUS SIGN}"
@@ -97,16 +98,7 @@ def _cell(score: Score | None, best: float, gain: float | None) -> str:
     shown = f"<strong>{mean}</strong>" if mean == f"{best:.1f}" else f"<span>{mean}</span>"
     spread = "" if score.std is None else f' <small class="std">{PLUS_MINUS} {score.std:.1f}</small>'
     chip = "" if gain is None else f' <span class="gain {_direction(gain)}">{signed(gain)}</span>'
-    return f'<td><span class="number">{shown}{spread}{chip}</span>{_bar(score.mean, best)}</td>'
-
-
-def _bar(value: float, best: float) -> str:
-    """A bar that fills its cell at the column's best score."""
-    width = max(0.0, 100 * value / best) if best else 0.0
-    return (
-        '<svg class="bar" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
-        f'<rect class="track" width="100" height="6"/><rect class="value" width="{width:.1f}" height="6"/></svg>'
-    )
+    return f'<td><span class="number">{shown}{spread}{chip}</span>{bar(score.mean, best)}</td>'
 
 
 def _best(table: ReportTable) -> list[float]:
