@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from motacli.adapters.domains import Domain, Draws, ImageFeatures, Mixture
 from motacli.adapters.files import WEIGHTS, save_adapter, state_digest
 from motacli.adapters.training import History, TrainOptions, TripletFeatures, prepare, train_adapter
 from motacli.assignments import write_assignments
@@ -21,22 +22,12 @@ from motacli.errors import DataError, UsageError
 from motacli.runs import PROVENANCE, RunDir, file_digest, provenance
 
 
-class ImageFeatures(Protocol):
-    """What is needed of a `motacli.cache.FeatureCache`."""
-
-    @property
-    def ids(self) -> tuple[str, ...]: ...
-
-    @property
-    def fingerprint(self) -> str: ...
-
-    def features(self, ids: Sequence[str]) -> Any:
-        """Float32 features ``(N, d)`` of pictures."""
-
-
 @dataclass(frozen=True)
 class TrainedAdapter:
-    """A finished training. ``trainable`` of ``parameters`` numbers learned; the rest is backbone and inversion."""
+    """A finished training. ``trainable`` of ``parameters`` numbers learned; the rest is backbone and inversion.
+
+    ``domains`` say what it had of each file of triplets, where it was told which those are.
+    """
 
     adapter: Any
     history: History
@@ -45,6 +36,7 @@ class TrainedAdapter:
     seconds: float
     trainable: int
     parameters: int
+    domains: tuple[Domain, ...] = ()
 
     @property
     def share(self) -> float:
@@ -61,6 +53,7 @@ def train_run(
     options: Any,
     training: TrainOptions | None = None,
     progress: Progress | None = None,
+    mixture: Mixture | None = None,
 ) -> TrainedAdapter:
     """Train ``build(backbone, options)`` on the triplets; the same seed gives the same weights on the same machine.
 
@@ -69,12 +62,14 @@ def train_run(
     ``adapter(backbone, inversion, features, prompts) -> (composed, gates)`` with features ``(B, d)`` to composed
     features ``(B, d)`` and gates ``(B, K)`` (all ones ``(B, 1)`` where nothing is mixed).
 
+    ``mixture`` says which domains the triplets belong to, one after the other, and how often each is drawn.
+
     Raises `DataError` where the features come from another backbone or lack pictures of the triplets, and what
     `prepare` and `train_adapter` raise.
     """
     training = training or TrainOptions()
     data = gather(backbone, triplets, features, training, progress)
-    return train_prepared(backbone, inversion, data, build, options, training, progress)
+    return train_prepared(backbone, inversion, data, build, options, training, progress, mixture)
 
 
 def gather(
@@ -100,14 +95,16 @@ def train_prepared(
     options: Any,
     training: TrainOptions,
     progress: Progress | None = None,
+    mixture: Mixture | None = None,
 ) -> TrainedAdapter:
     """`train_run` on what `gather` computed."""
     started = time.perf_counter()
+    draws = None if mixture is None else Draws(mixture, training)
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they are
         torch.manual_seed(training.seed)
         adapter = build(backbone, options).to(backbone.device)
         with _bar(progress or NullProgress(), training.steps) as on_step:
-            history = train_adapter(adapter, backbone, inversion, data, training, on_step)
+            history = train_adapter(adapter, backbone, inversion, data, training, on_step, draws)
     trainable = _count(adapter)
     return TrainedAdapter(
         adapter=adapter,
@@ -117,12 +114,16 @@ def train_prepared(
         seconds=time.perf_counter() - started,
         trainable=trainable,
         parameters=trainable + backbone.parameter_count() + _count(inversion),
+        domains=mixture.domains(draws.drawn) if mixture and draws else (),
     )
 
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """How a training ended; ``trainable_percent`` relates to adapter, inversion network and backbone together."""
+    """How a training ended; ``trainable_percent`` relates to adapter, inversion network and backbone together.
+
+    ``domains`` say how many triplets each file held, and how many rows of the batches came from it.
+    """
 
     loss: float
     accuracy: float
@@ -131,6 +132,7 @@ class TrainSummary:
     triplets: int
     steps: int
     seconds: float
+    domains: tuple[Domain, ...] = ()
 
 
 def write_run(
@@ -154,6 +156,7 @@ def write_run(
         triplets=trained.triplets,
         steps=training.steps,
         seconds=trained.seconds,
+        domains=trained.domains,
     )
     digest = state_digest(inversion)
     save_adapter(

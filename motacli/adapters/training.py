@@ -146,10 +146,12 @@ def train_adapter(
     data: TripletFeatures,
     options: TrainOptions,
     on_step: Callable[[int, float], None] | None = None,
+    batches: Iterator[np.ndarray] | None = None,
 ) -> History:
     """Train ``adapter`` in place for ``options.steps`` steps; the same seed gives the same weights.
 
-    Raises `MotaError` when the loss is not finite.
+    ``batches`` are the row numbers of each step, by default `shuffled_batches` of all rows. Raises `MotaError` when the
+    loss is not finite.
     """
     data = data.to(backbone.device)
     if options.needs_base and data.base is None:
@@ -160,10 +162,10 @@ def train_adapter(
     optimizer = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": options.wd}, {"params": plain, "weight_decay": 0.0}], lr=options.lr
     )
-    rng = np.random.default_rng([options.seed, 7])
     noise = torch.Generator().manual_seed(options.seed)
     history = History()
-    batches = shuffled_batches(len(data), options.batch_size, rng)
+    if batches is None:
+        batches = shuffled_batches(len(data), options.batch_size, row_order(options.seed))
     adapter.train()
     for step in range(options.steps):
         rows = next(batches)
@@ -185,6 +187,11 @@ def train_adapter(
             history.usage.append([round(float(g), 4) for g in gates.detach().mean(0)])
     adapter.eval()
     return history
+
+
+def row_order(seed: int, *part: int) -> np.random.Generator:
+    """Where the order of rows comes from; of a part of them, where parts have orders of their own."""
+    return np.random.default_rng([seed, 7, *part])
 
 
 def shuffled_batches(rows: int, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

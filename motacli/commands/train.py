@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,8 +15,13 @@ from motacli.commands import options
 from motacli.commands.session import chosen_options, session
 from motacli.errors import UsageError
 
-Triplets = Annotated[Path, typer.Option("--triplets", help="Triplets file that `mota gen-triplets` wrote.")]
-Features = Annotated[Path, typer.Option("--features", help="Image features that `mota cache` wrote.")]
+Triplets = Annotated[
+    list[Path], typer.Option("--triplets", help="Triplets that `mota gen-triplets` wrote; repeatable, one per domain.")
+]
+Features = Annotated[list[Path], typer.Option("--features", help="Image features that `mota cache` wrote; repeatable.")]
+Mix = Annotated[
+    str | None, typer.Option("--mix", help="Each triplets file's share of every batch, as 0.7,0.3. Default: pooled.")
+]
 AdapterType = Annotated[str, typer.Option("--adapter-type", help="Adapter, see `mota ls adapters`.")]
 InversionWeights = Annotated[Path | None, typer.Option("--inversion-weights", help="Weights of the inversion.")]
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Steps of training.")]
@@ -46,6 +52,7 @@ def train(
     triplets: Triplets,
     features: Features,
     out: options.Out,
+    mix: Mix = None,
     adapter_type: AdapterType = "mota",
     model: options.Model = "tiny",
     pretrained: options.Pretrained = None,
@@ -64,31 +71,62 @@ def train(
     train_option: More = None,
 ) -> None:
     """Train an adapter on triplets and cached image features; backbone and inversion network stay frozen."""
+    from motacli.adapters.domains import Mixture
     from motacli.adapters.run import settled_options, train_run, write_run
     from motacli.adapters.training import TrainOptions
-    from motacli.cache import FeatureCache
     from motacli.config import parse_options
     from motacli.models import BackboneChoice, load_backbone, load_inversion
-    from motacli.runs import RunDir, file_digest
+    from motacli.runs import RunDir
     from motacli.triplets.schema import read_triplets
 
     current = session(ctx)
     training = parse_options(TrainOptions, _training_values(ctx, train_option or ()), "training options")
     build: Any = current.host.component("adapters", adapter_type).load()
     shape = parse_options(build.Options, read_assignments(option or ()), f"options of adapter {adapter_type!r}")
+    shares = _shares(mix)
     with RunDir.create(out) as run:
-        rows = read_triplets(triplets)
+        digests = {**_digests("triplets", triplets), **_digests("features", features)}
+        rows = [read_triplets(path) for path in triplets]
+        mixture = Mixture(tuple(map(str, triplets)), tuple(map(len, rows)), shares)
+        mixture.batches(training)  # says what is wrong with it before the backbone is loaded
         choice = BackboneChoice(model, pretrained, device, precision.value, preprocess.value)
         backbone = load_backbone(current.host, choice)
         phi = load_inversion(current.host, inversion, backbone, inversion_weights)
-        done = train_run(backbone, phi, rows, FeatureCache(features), build, shape, training, current.console)
-        digests = {"triplets": file_digest(triplets), "features": file_digest(features)}
+        known, pooled = _features(features), list(chain.from_iterable(rows))
+        done = train_run(backbone, phi, pooled, known, build, shape, training, current.console, mixture)
         summary = write_run(run, done, backbone, phi, digests, current.versions())
         run.write_config("train", {**chosen_options(ctx), **settled_options(training, shape)})
     if current.console.json:
         current.console.data({"out": out, **asdict(summary)})
-    else:
-        current.console.table([summary])
+        return
+    current.console.table([summary], columns=[f.name for f in fields(summary) if f.name != "domains"])
+    if len(summary.domains) > 1:
+        current.console.data("")
+        current.console.table(summary.domains)
+
+
+def _shares(mix: str | None) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in mix.split(",")) if mix is not None else ()
+    except ValueError as error:
+        raise UsageError(f"--mix {mix!r} is no list of numbers", "as in --mix 0.7,0.3") from error
+
+
+def _digests(name: str, paths: Sequence[Path]) -> dict[str, str]:
+    """The files' digests: of one by what it is, of several by where they are as well."""
+    from motacli.runs import file_digest
+
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise UsageError(f"--{name} names a file twice", "give each file once")
+    return {name if len(paths) == 1 else f"{name} {path}": file_digest(path) for path in paths if path.is_file()}
+
+
+def _features(paths: Sequence[Path]) -> Any:
+    from motacli.adapters.domains import PooledFeatures
+    from motacli.cache import FeatureCache
+
+    files = {str(path): FeatureCache(path) for path in paths}
+    return PooledFeatures(files) if len(files) > 1 else next(iter(files.values()))
 
 
 def _training_values(ctx: typer.Context, more: Sequence[str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from motacli import hookimpl
+from motacli.adapters.domains import Mixture
 from motacli.adapters.files import load_adapter, read_adapter_record, save_adapter, state_digest
 from motacli.adapters.mota import MotaAdapter, MotaOptions
 from motacli.adapters.run import TrainedAdapter, train_run, write_run
@@ -61,7 +62,7 @@ def triplets() -> list[Triplet]:
         ImageText(ImageRef(f"{i}.png", Path("x")), grammar.describe(scene, words, grammar.THOROUGH).text)
         for i, scene in enumerate(scenes)
     ]
-    return list(RuleGenerator(RuleOptions(per_image=2)).generate(rows))[:64]
+    return [t for outcome in RuleGenerator(RuleOptions(per_image=2)).generate(rows) for t in outcome.triplets][:64]
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +99,23 @@ def test_the_same_seed_gives_the_same_weights(train: Callable[..., TrainedAdapte
     again, other = train(), train(seed=1)
     assert state_digest(again.adapter) == state_digest(trained.adapter) != state_digest(other.adapter)
     assert again.history == trained.history
+
+
+def test_domains_that_are_not_mixed_change_nothing(
+    tiny_backbone: Any, inversion: Pic2Word, triplets: list[Triplet], features: Features, trained: TrainedAdapter
+) -> None:
+    def run(mixture: Mixture) -> TrainedAdapter:
+        return train_run(
+            tiny_backbone, inversion, triplets, features, MotaAdapter, SHAPE, QUICK, None, mixture
+        )  # fmt: skip
+
+    pooled = run(Mixture(("a", "b"), (40, 24)))
+    assert state_digest(pooled.adapter) == state_digest(trained.adapter)
+    assert [domain.triplets for domain in pooled.domains] == [40, 24] and trained.domains == ()
+    assert sum(domain.drawn for domain in pooled.domains) == QUICK.steps * QUICK.batch_size
+    mixed, again = run(Mixture(("a", "b"), (40, 24), (0.5, 0.5))), run(Mixture(("a", "b"), (40, 24), (0.5, 0.5)))
+    assert [domain.drawn for domain in mixed.domains] == [160, 160]
+    assert state_digest(mixed.adapter) == state_digest(again.adapter) != state_digest(pooled.adapter)
 
 
 def test_training_leaves_the_global_random_state_alone(train: Callable[..., TrainedAdapter]) -> None:

@@ -64,7 +64,7 @@ def argv(tmp_path: Path, inversion: Pic2Word) -> list[str]:
         grammar.describe(s, words, grammar.THOROUGH).text for s in sample_scenes(np.random.default_rng(0), 12, "train")
     ]
     rows = [ImageText(ImageRef(f"{i}.png", Path("x")), text) for i, text in enumerate(texts)]
-    write_triplets(tmp_path / "t.jsonl", RuleGenerator().generate(rows))
+    write_triplets(tmp_path / "t.jsonl", (t for outcome in RuleGenerator().generate(rows) for t in outcome.triplets))
     (tmp_path / "f.h5").write_bytes(b"features")
     files = ["--triplets", str(tmp_path / "t.jsonl"), "--features", str(tmp_path / "f.h5")]
     return ["train", "--inversion", "pic2word", *files]
@@ -95,6 +95,40 @@ def test_a_run_can_be_used_and_repeated(
     assert json.loads((two / "config.json").read_text()) == json.loads((one / "config.json").read_text())
 
 
+def test_files_of_several_domains(
+    argv: list[str], tmp_path: Path, host: PluginHost, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = (tmp_path / "t.jsonl").read_bytes().splitlines(True)
+    (tmp_path / "u.jsonl").write_bytes(b"".join(lines[:20]))  # the same ids: they need not be unique across files
+    (tmp_path / "g.h5").write_bytes(b"more features")
+    more = ["--triplets", str(tmp_path / "u.jsonl"), "--features", str(tmp_path / "g.h5")]
+    pooled, mixed, again = (tmp_path / name for name in ("pooled", "mixed", "again"))
+    assert main([*argv, *more, *FLAGS, "--out", str(pooled)], host=host) == 0
+    assert "drawn" in capsys.readouterr().out
+    assert main([*argv, *more, *FLAGS, "--mix", "0.25,0.75", "--out", str(mixed)], host=host) == 0
+    metrics, other = (json.loads((run / "metrics.json").read_text()) for run in (mixed, pooled))
+    assert metrics["domains"] == [
+        {"source": str(tmp_path / "t.jsonl"), "triplets": len(lines), "share": 0.25, "drawn": 4},
+        {"source": str(tmp_path / "u.jsonl"), "triplets": 20, "share": 0.75, "drawn": 12},
+    ]
+    assert metrics["triplets"] == len(lines) + 20 and sum(each["drawn"] for each in other["domains"]) == 16
+    digests = json.loads((mixed / "provenance.json").read_text())["digests"]
+    assert digests[f"triplets {tmp_path / 'u.jsonl'}"] == file_digest(tmp_path / "u.jsonl")
+    assert digests[f"features {tmp_path / 'g.h5'}"] == file_digest(tmp_path / "g.h5")
+    config = json.loads((mixed / "config.json").read_text())["train"]
+    assert config["mix"] == "0.25,0.75" and len(config["triplets"]) == 2
+    assert main(["train", "--config", str(mixed / "config.json"), "--out", str(again)], host=host) == 0
+    assert file_digest(again / "adapter.safetensors") == file_digest(mixed / "adapter.safetensors")
+
+
+def test_a_configuration_may_name_one_file_without_brackets(argv: list[str], tmp_path: Path, host: PluginHost) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text(f'triplets = "{tmp_path}/t.jsonl"\n[train]\nfeatures = "{tmp_path}/f.h5"\n')
+    words = ["train", "--config", str(config), "--inversion", "pic2word", *FLAGS, "--out", str(tmp_path / "run")]
+    assert main(words, host=host) == 0
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["domains"][0]["share"] is None
+
+
 def test_the_table_says_how_it_went(
     argv: list[str], tmp_path: Path, host: PluginHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,6 +149,8 @@ def test_the_table_says_how_it_went(
         (["--batch-size", "1"], 2, "--batch-size"),
         (["--option", "depth=99"], 2, "depth 99"),
         (["--triplets", "nowhere.jsonl"], 1, "no such triplets file"),
+        (["--mix", "0.7,0.3"], 2, "2 shares (0.7,0.3) for 1 files"),
+        (["--mix", "0.7;0.3"], 2, "no list of numbers"),
     ],
 )
 def test_mistakes_leave_nothing(
