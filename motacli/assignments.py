@@ -13,7 +13,8 @@ from motacli.errors import UsageError
 def read_assignments(texts: Iterable[str]) -> dict[str, Any]:
     """``["experts=4", "mdm=static"]`` as a mapping for `parse_options`.
 
-    A value is read as TOML and is plain text where that fails: ``true``, ``0.5``, ``[1, 2]``, ``static``, ``"4"``.
+    A value is read as TOML and is plain text where that fails: ``true``, ``0.5``, ``[1, 2]``, ``static``, ``"4"``. A key
+    with a dot, as in ``oti.steps=9``, is an option within the table ``oti``.
     """
     values: dict[str, Any] = {}
     for text in texts:
@@ -21,9 +22,15 @@ def read_assignments(texts: Iterable[str]) -> dict[str, Any]:
         key = name.strip().replace("-", "_")
         if not equals or not key:
             raise UsageError(f"{text!r} sets no option", "write key=value")
-        if key in values:
+        *tables, last = key.split(".")
+        place = values
+        for table in tables:
+            place = place.setdefault(table, {})
+            if not isinstance(place, dict):
+                raise UsageError(f"option {table!r} is given both as a whole and in parts")
+        if last in place:
             raise UsageError(f"option {key!r} is given twice")
-        values[key] = _value(value.strip())
+        place[last] = _value(value.strip())
     return values
 
 

@@ -16,6 +16,7 @@ COMMANDS = (
     "demo",
     "tiny",
     "gen_triplets",
+    "analyze",
     "data",
     "cache",
     "train_inversion",
@@ -61,7 +62,19 @@ def register_benchmarks(register: Register) -> None:
 
 @hookimpl
 def register_triplet_generators(register: Register) -> None:
-    register("rules", "motacli.triplets.rules:RuleGenerator", summary="edits captions by rule, without an LLM")
+    register("rules", "motacli.triplets.rules:RuleGenerator", summary="edits captions by rule, without a model")
+    register("llm", "motacli.triplets.llm:LLMGenerator", summary="a language model writes, from captions")
+    register("mllm", "motacli.triplets.llm:MLLMGenerator", summary="a model that sees the pictures writes")
+    register("hf", "motacli.triplets.llm:HFGenerator", summary="the same in this process, with transformers")
+    register("vllm", "motacli.triplets.llm:VLLMGenerator", summary="the same in this process, with vLLM")
+    register("batch", "motacli.triplets.batch:BatchGenerator", summary="answers of a batch service, from its files")
+
+
+@hookimpl
+def register_llm_clients(register: Register) -> None:
+    register("openai", "motacli.llms.openai:OpenAIChat", summary="any OpenAI-compatible chat endpoint")
+    register("hf", "motacli.llms.hf:HFChat", summary="a model in this process, with transformers")
+    register("vllm", "motacli.llms.vllm:VLLMChat", summary="a model in this process, with vLLM")
 
 
 @hookimpl

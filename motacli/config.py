@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from motacli.convert import Mistyped, convert
 from motacli.errors import UsageError, did_you_mean
@@ -27,6 +28,10 @@ class OptionSchema:
     hint: Any
     low: float | None = None
     high: float | None = None
+
+    def given(self, value: Any) -> Any:
+        """What a file says of this option: one text for a repeatable option is a list of one."""
+        return [value] if isinstance(value, str) and _repeatable(self.hint) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ def option_defaults(document: Mapping[str, Any], schema: CommandSchema, where: s
     declared = schema.every_option()
     for key, value in shared.items():
         if (name := _kebab(key)) in declared:
-            _checked(declared[name][0], value, key, mistakes)
+            _checked(declared[name][0], declared[name][0].given(value), key, mistakes)
         else:
             mistakes.append(_unknown(f"option {key!r}", name, declared))
     common = {_kebab(key): value for key, value in shared.items()}
@@ -103,6 +108,18 @@ def parse_options(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         raise UsageError(f"{where}: {error}") from error
 
 
+def identity(options: Any) -> dict[str, Any]:
+    """The options on which a result depends: those of a dataclass without ``metadata={"identity": False}``.
+
+    A mapping is taken as it is, and anything else as without options.
+    """
+    if isinstance(options, Mapping):
+        return dict(options)
+    if not is_dataclass(options):
+        return {}
+    return {f.name: getattr(options, f.name) for f in fields(options) if f.metadata.get("identity", True)}
+
+
 def _tables(
     tables: Mapping[str, Any], schema: CommandSchema, common: Mapping[str, Any], path: str, mistakes: list[str]
 ) -> dict[str, Any]:
@@ -117,7 +134,7 @@ def _tables(
             continue
         nested = {key: value for key, value in table.items() if key in command.commands}
         own = {key: value for key, value in table.items() if key not in command.commands}
-        inherited = {option.dest: common[key] for key, option in command.options.items() if key in common}
+        inherited = {option.dest: option.given(common[key]) for key, option in command.options.items() if key in common}
         below = _tables(nested, command, common, f"{path}{name}.", mistakes)
         defaults[name] = {**inherited, **_command_table(own, command, f"[{path}{name}]", mistakes), **below}
     return defaults
@@ -131,8 +148,8 @@ def _command_table(table: Mapping[str, Any], command: CommandSchema, where: str,
             known = [*command.options, *command.commands]
             mistakes.append(f"{where}: " + _unknown(f"option {key!r}", _kebab(key), known))
         else:
-            _checked(option, value, f"{where}: {key}", mistakes)
-            defaults[option.dest] = value
+            _checked(option, option.given(value), f"{where}: {key}", mistakes)
+            defaults[option.dest] = option.given(value)
     return defaults
 
 
@@ -164,6 +181,14 @@ def refuse_mistakes(where: str, mistakes: Sequence[str]) -> None:
         raise UsageError(f"{where}: {mistakes[0]}")
     if mistakes:
         raise UsageError(f"{where}: {len(mistakes)} mistakes" + "".join(f"\n  - {mistake}" for mistake in mistakes))
+
+
+def _repeatable(hint: Any) -> bool:
+    """Whether a type hint is a list's, whatever else is said about it."""
+    args = get_args(hint)
+    if get_origin(hint) in (Union, UnionType, Annotated):
+        return any(map(_repeatable, args[:1] if get_origin(hint) is Annotated else args))
+    return (get_origin(hint) or hint) is list
 
 
 def _kebab(name: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar
 
@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     import rich.progress
 
 T = TypeVar("T")
+Description = str | Callable[[], str]
 
 
 class Progress(Protocol):
     """What long-running library code reports to."""
 
-    def track(self, items: Iterable[T], description: str = "", total: int | None = None) -> Iterator[T]:
-        """Pass ``items`` on while showing how far we are; ``total`` defaults to their length, if they have one."""
+    def track(self, items: Iterable[T], description: Description = "", total: int | None = None) -> Iterator[T]:
+        """Pass ``items`` on while showing how far we are; ``total`` defaults to their length, if they have one.
+
+        A ``description`` that is a function is asked again with every item.
+        """
 
     def log(self, message: str) -> None:
         """Something worth knowing, left out under ``--quiet``."""
@@ -35,7 +39,7 @@ class Progress(Protocol):
 class NullProgress:
     """A `Progress` that says nothing."""
 
-    def track(self, items: Iterable[T], description: str = "", total: int | None = None) -> Iterator[T]:
+    def track(self, items: Iterable[T], description: Description = "", total: int | None = None) -> Iterator[T]:
         yield from items
 
     def log(self, message: str) -> None:
@@ -112,7 +116,7 @@ class Console:
         """An error on stderr, in one line with its hint."""
         self._say(f"error: {message}" + (f" ({hint})" if hint else ""))
 
-    def track(self, items: Iterable[T], description: str = "", total: int | None = None) -> Iterator[T]:
+    def track(self, items: Iterable[T], description: Description = "", total: int | None = None) -> Iterator[T]:
         """Pass ``items`` on under a bar with rate and time left: on a terminal, and unless ``--quiet``."""
         if self.quiet or not self._err.isatty():
             yield from items
@@ -120,11 +124,12 @@ class Console:
         if total is None and isinstance(items, Sized):
             total = len(items)
         bars = self._start()
-        task = bars.add_task(description, total=total)
+        say = description if callable(description) else lambda: description
+        task = bars.add_task(say(), total=total)
         try:
             for item in items:
                 yield item
-                bars.advance(task)
+                bars.update(task, advance=1, description=say())
         finally:
             self._stop()
 

@@ -32,8 +32,8 @@ class ImageRef:
     """One picture: its id in the data set and where its pixels are.
 
     ``box`` is ``(x, y, width, height)`` in pixels for data sets that look at a region (GeneCIS attribute tasks);
-    `motacli.datasets.open_image` applies the crop. ``member`` names the picture inside of ``path`` where that is a tar
-    file (`motacli.shards`).
+    `motacli.datasets.open_image` applies the crop. ``member`` names the picture inside of ``path`` where that
+    holds several: a file of tar, Parquet or Arrow, or a data set on the Hugging Face hub (`motacli.datasets`).
     """
 
     id: str
@@ -50,10 +50,15 @@ class ImageRef:
 
 @dataclass(frozen=True, slots=True)
 class ImageText:
-    """One row of an image-text data set."""
+    """One row of an image-text data set; ``id`` is its own where the data set has one, its picture's otherwise."""
 
     image: ImageRef
     caption: str
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            object.__setattr__(self, "id", self.image.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +121,79 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class GeneratorInfo:
+    """What wrote a triplet: a generator, the language model behind it if any, a digest of its prompt or rules."""
+
+    name: str
+    model: str = ""
+    prompt_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Triplet:
-    """A text-anchored training triplet: reference picture, relative caption, target caption (method section 1)."""
+    """A text-anchored training triplet: reference picture, relative caption, target caption (method section 1).
+
+    ``source_id`` is the row of the image-text data set it was made from, ``image`` that row's picture; ``id`` is unique.
+    ``context`` says what became of what the relative caption leaves open: ``change``, ``keep`` or ``omit``.
+    """
 
     id: str
+    source_id: str
     image: str
     reference_caption: str
     relative_caption: str
     target_caption: str
-    modification: str
+    modification_type: str
     context: str
-    generator: str
+    generator: GeneratorInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a row, or one of the triplets it was asked for, gave nothing.
+
+    ``reason`` is one of a few words that can be counted, ``detail`` what was wrong in this case, ``raw`` the answer or
+    the triplet that was refused.
+    """
+
+    reason: str
+    detail: str = ""
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """All that came of a row: triplets, rejections, or both; how often a model was asked, and what it cost in tokens."""
+
+    row: ImageText
+    triplets: tuple[Triplet, ...] = ()
+    rejections: tuple[Rejection, ...] = ()
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """What a language model is asked: ``user`` text under ``system`` instructions, about ``image`` where there is one.
+
+    ``schema`` is the JSON schema that the answer should follow; models may ignore it. ``key`` tells requests apart.
+    """
+
+    key: str
+    user: str
+    system: str = ""
+    image: ImageRef | None = None
+    schema: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatAnswer:
+    """A model's answer, and how many tokens it cost where the model says so."""
+
+    text: str
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,19 +342,31 @@ class Benchmark(Protocol):
 
 
 class TripletGenerator(Protocol):
-    """Writes triplets from image-text rows; a row may give none, one or several."""
+    """Writes triplets from image-text rows; ``info`` goes into each of its records.
+
+    One with an attribute ``reads_images`` that is true looks at the pictures, which then count among a row's contents.
+    """
 
     name: str
 
-    def generate(self, rows: Iterable[ImageText]) -> Iterator[Triplet]: ...
+    @property
+    def info(self) -> GeneratorInfo: ...
+
+    def generate(self, rows: Iterable[ImageText]) -> Iterator[Outcome]:
+        """Exactly one outcome for each row, in any order; rows may be read ahead of the answers."""
 
 
 class LLMClient(Protocol):
-    """A chat endpoint: one prompt in, one answer out."""
+    """A language model that answers one request at a time; many calls may be under way at once.
+
+    ``complete`` may also be a plain function, which is then called in threads. It raises
+    `motacli.llms.errors.LLMError`, which says whether asking again can help. ``close`` is called at the end, if there.
+    """
 
     name: str
+    model: str
 
-    def complete(self, prompt: str, *, image: Path | None = None) -> str: ...
+    async def complete(self, request: ChatRequest) -> ChatAnswer: ...
 
 
 class Register(Protocol):

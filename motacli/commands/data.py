@@ -1,7 +1,8 @@
-"""`mota data`: what is on disk."""
+"""`mota data`: what is on disk, and what is made to go beside it."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,13 +18,16 @@ SHOWN = 10
 """Broken pictures and queries listed of each unit; ``--json`` lists all."""
 
 BenchmarkName = Annotated[str, typer.Argument(metavar="BENCHMARK", help="Benchmark, see `mota ls benchmarks`.")]
+Concepts = Annotated[Path, typer.Argument(help="Names, one per line, or a CSV with a column DisplayName.")]
+PerConcept = Annotated[int, typer.Option("--per-concept", min=1, help="Phrases of each concept.")]
 NoImages = Annotated[bool, typer.Option("--no-images", help="Look at the annotation files only.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    data = typer.Typer(help="Look at data sets on disk.", no_args_is_help=True)
+    data = typer.Typer(help="Look at data sets on disk, and make what goes beside them.", no_args_is_help=True)
     data.command("check")(check)
+    data.command("phrases")(phrases)
     app.add_typer(data, name="data")
 
 
@@ -57,6 +61,37 @@ def check(
         _print(found, current.console)
     if not found.ok:
         raise typer.Exit(1)
+
+
+def phrases(
+    ctx: typer.Context,
+    concepts: Concepts,
+    out: options.Out,
+    per_concept: PerConcept = 20,
+    llm_url: options.LLMUrl = None,
+    llm_model: options.LLMModel = None,
+    llm: options.LLMName = None,
+    llm_option: options.LLMOption = None,
+    concurrency: options.Concurrency = None,
+    attempts: options.Attempts = None,
+) -> None:
+    """Let a language model write phrases around concepts, for `mota train-inversion searle --option phrases=FILE`."""
+    from motacli.assignments import read_assignments
+    from motacli.inversions.concepts import read_concepts
+    from motacli.inversions.written_phrases import write_phrases
+    from motacli.llms.asking import AskOptions
+    from motacli.llms.loading import load_client
+
+    current = session(ctx)
+    names = read_concepts(concepts)
+    values = {"url": llm_url, "model": llm_model}
+    given = {key: value for key, value in values.items() if value is not None}
+    client = load_client(current.host, llm or "openai", {**given, **read_assignments(llm_option or ())})
+    limits = {"concurrency": concurrency, "attempts": attempts}
+    asking = AskOptions(**{key: value for key, value in limits.items() if value is not None})
+    found = write_phrases(client, names, per_concept, out, asking, current.console)
+    written = sum(map(len, found.values()))
+    current.console.table([{"concepts": len(names), "with_phrases": len(found), "phrases": written}])
 
 
 def _print(found: BenchmarkCheck, console: Console) -> None:

@@ -63,3 +63,28 @@ WeightDecay = Annotated[float, typer.Option("--wd", min=0.0, help="Weight decay.
 Epochs = Annotated[int, typer.Option("--epochs", min=1, help="Passes over the data.")]
 Warmup = Annotated[int, typer.Option("--warmup", min=0, help="Steps of linear warm-up.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")]
+
+# ---------------------------------------------------------------------------------------------- language models
+
+_LLM = "Language model"
+LLMUrl = Annotated[
+    str | None,
+    typer.Option("--llm-url", help="OpenAI-compatible server, as http://host:8000/v1.", rich_help_panel=_LLM),
+]
+LLMModel = Annotated[str | None, typer.Option("--llm-model", help="The model's name.", rich_help_panel=_LLM)]
+LLMName = Annotated[str | None, typer.Option("--llm", help="LLM client, see `mota ls llms`.", rich_help_panel=_LLM)]
+LLMOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--llm-option",
+        metavar="KEY=VALUE",
+        help="The client's option, as temperature=0.2; repeatable.",
+        rich_help_panel=_LLM,
+    ),
+]
+Concurrency = Annotated[
+    int | None, typer.Option("--concurrency", min=1, help="Requests under way at once.", rich_help_panel=_LLM)
+]
+Attempts = Annotated[
+    int | None, typer.Option("--attempts", min=1, help="How often a row is asked at most.", rich_help_panel=_LLM)
+]

@@ -13,17 +13,12 @@ import torch
 from torch import Tensor
 
 from motacli.compose import TokenPrompt, tokenize_pieces
-from motacli.console import NullProgress, Progress
-from motacli.contracts import Backbone, LLMClient
+from motacli.contracts import Backbone
 from motacli.encoding import encode_texts
-from motacli.errors import DataError, MotaError
+from motacli.errors import DataError
 from motacli.inversions.data import PairFeatures
 from motacli.inversions.keywords import Run, light_runs
 
-ASK = (
-    "Continue the text 'a photo of {concept} that' in {count} different ways, each a short everyday caption of one "
-    "picture. Keep the words '{concept}' as they are. Answer with one caption per line and nothing else."
-)
 _CONTINUATIONS = """
 is in a room
 is outdoors on a sunny day
@@ -144,27 +139,6 @@ def read_phrases(path: Path) -> dict[str, list[str]]:
     ):
         raise DataError(f"{path} is no JSON of phrases", "JSON: {concept: [phrases]}")
     return found
-
-
-def ask_phrases(
-    client: LLMClient, names: Sequence[str], count: int, out: Path, progress: Progress | None = None
-) -> dict[str, list[str]]:
-    """Let a language model write ``count`` phrases of each concept, kept in ``out`` as they come.
-
-    Answers that lack the concept are left out. What ``out`` holds already is not asked again. Raises `MotaError` where
-    not a single answer could be used.
-    """
-    found = read_phrases(out) if out.exists() else {}
-    missing = [name for name in names if name not in found]
-    for name in (progress or NullProgress()).track(missing, "asking for phrases"):
-        answer = client.complete(ASK.format(concept=name, count=count))
-        lines = [line.strip(" -*0123456789.") for line in answer.splitlines()]
-        found[name] = [line for line in lines if name in line][:count]
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(found, ensure_ascii=False), encoding="utf-8")
-    if not any(found.get(name) for name in names):
-        raise MotaError(f"{client.name} wrote no phrase that keeps its concept", "ask another model, or give a file")
-    return {name: found[name] for name in names if found.get(name)}
 
 
 def names_of(associations: np.ndarray, names: Sequence[str]) -> list[list[str]]:

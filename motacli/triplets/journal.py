@@ -1,7 +1,9 @@
 """The unfinished half of a triplets file: what a run killed at any moment can go on from.
 
-``<out>.partial`` holds the triplets. ``<out>.rows.partial`` opens with the settings of the run and gets a line for each
-finished row, its picture's id and how many triplets it gave, once these are written.
+``<out>.partial`` holds the triplets and ``<out>.rejects.jsonl.partial`` what was refused. ``<out>.rows.partial`` opens
+with the settings of the run and gets a line for each finished row: its id, a digest of its contents, how many lines it
+has in the other two, and what it cost. Rows are appended in small groups, each on the disk before the next begins:
+first the lines of its rows, then the rows.
 """
 
 from __future__ import annotations
@@ -9,16 +11,17 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
-from motacli.contracts import Triplet
+from motacli.contracts import GeneratorInfo, Outcome, Triplet
 from motacli.errors import DataError, MotaError
 from motacli.runs import explained, jsonable, partial_path
-from motacli.triplets.schema import check_triplet, line_of
+from motacli.triplets.keys import KeySet, digest64
+from motacli.triplets.schema import check_triplet, line_of, reject_line, rejects_path
 
 
 @dataclass
@@ -26,128 +29,208 @@ class Counts:
     """What was read and written so far."""
 
     rows: int = 0
-    skipped: int = 0
+    empty_rows: int = 0
     triplets: int = 0
-    modifications: Counter[str] = field(default_factory=Counter)
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    modification_types: Counter[str] = field(default_factory=Counter)
     contexts: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
 
     def add(self, triplet: Triplet) -> None:
         """Count a triplet."""
         self.triplets += 1
-        self.modifications[triplet.modification] += 1
+        self.modification_types[triplet.modification_type] += 1
         self.contexts[triplet.context] += 1
 
-    def finish(self, triplets: int) -> None:
-        """Count a row that gave so many triplets."""
+    def finish(self, row: FinishedRow) -> None:
+        """Count a finished row."""
         self.rows += 1
-        self.skipped += triplets == 0
+        self.empty_rows += row.triplets == 0
+        self.requests += row.requests
+        self.prompt_tokens += row.prompt_tokens
+        self.completion_tokens += row.completion_tokens
+
+
+class FinishedRow(NamedTuple):
+    """A line of the rows' log."""
+
+    id: str
+    key: int
+    triplets: int
+    rejections: int
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
 
 
 class Journal:
-    """``with Journal(out, settings, resume) as journal``: `write` triplets and `finish` their rows, then `complete`.
+    """``with Journal(out, settings, resume) as journal``: `append` outcomes group by group, then `complete`.
 
-    Raises `MotaError` where an unfinished run is in the way and ``resume`` is False, or its settings are others.
+    ``remember`` are called with the triplets that an earlier attempt wrote. Raises `MotaError` where an unfinished run
+    is in the way and ``resume`` is False, or its settings are others.
     """
 
-    def __init__(self, out: Path, settings: Mapping[str, Any], resume: bool) -> None:
+    def __init__(
+        self,
+        out: Path,
+        settings: Mapping[str, Any],
+        resume: bool,
+        remember: Sequence[Any] = (),
+    ) -> None:
         self.out = out
-        self.data = partial_path(out)
-        self.rows = partial_path(out.with_name(out.name + ".rows"))
+        self.rejects = rejects_path(out)
         self.counts = Counts()
+        self._data_path = partial_path(out)
+        self._rejects_path = partial_path(self.rejects)
+        self._rows_path = partial_path(out.with_name(out.name + ".rows"))
         self._settings = jsonable(settings)
         self._resume = resume
-        self._ids: set[str] = set()
+        self._remember = remember
+        self._ids, self._keys = KeySet(), KeySet()
         self._files = ExitStack()
 
     def __enter__(self) -> Journal:
         with explained(self.out):
             self.out.parent.mkdir(parents=True, exist_ok=True)
-            if self.data.exists() or self.rows.exists():
+            if any(path.exists() for path in self._paths):
                 self._go_on()
-            self._data = self._files.enter_context(self.data.open("ab"))
-            self._rows = self._files.enter_context(self.rows.open("ab"))
+            self._data, self._refused, self._rows = (self._files.enter_context(p.open("ab")) for p in self._paths)
             if self._rows.tell() == 0:
-                self._append(self._settings)
+                self._rows.write(_line(self._settings))
+                _to_disk(self._rows)
         return self
 
     def __exit__(self, *error: object) -> None:
         self._files.close()
-        if not self.counts.triplets:
-            self.data.unlink(missing_ok=True)
-            self.rows.unlink(missing_ok=True)
+        if not self.counts.rows:
+            for path in self._paths:
+                path.unlink(missing_ok=True)
 
-    def finished(self) -> Iterator[str]:
-        """The picture ids of the rows that an earlier attempt finished, in order."""
-        with self.rows.open("rb") as file:
-            next(file)
-            for line in file:
-                yield json.loads(line)[0]
+    @property
+    def _paths(self) -> tuple[Path, Path, Path]:
+        return self._data_path, self._rejects_path, self._rows_path
 
-    def write(self, triplet: Triplet, where: str) -> None:
-        """Add a triplet, under another id if its own is taken."""
-        triplet = check_triplet(asdict(triplet), where)
-        name, number = triplet.id, 1
-        while name in self._ids:
-            number += 1
-            name = f"{triplet.id}~{number}"
-        self._ids.add(name)
-        self.counts.add(triplet)
-        self._data.write(line_of(replace(triplet, id=name)))
+    def is_finished(self, id: str, key: int) -> bool:
+        """Whether an earlier attempt finished the row; `DataError` where its contents were others then."""
+        if digest64(id, f"{key:x}") in self._keys:
+            return True
+        if digest64(id) in self._ids:
+            hint = f"give the data set as it was, or remove {self._data_path} and start anew"
+            raise DataError(f"row {id!r} of the data set changed since the unfinished run {self._data_path}", hint)
+        return False
 
-    def finish(self, image: str, triplets: int) -> None:
-        """Note that all of a row's triplets are written."""
-        self._data.flush()
-        self._append([image, triplets])
-        self.counts.finish(triplets)
+    def append(self, group: Sequence[tuple[int, Outcome]], info: GeneratorInfo) -> None:
+        """Write the outcomes of some rows, each with the digest of the row's contents, through to the disk."""
+        finished: list[FinishedRow] = []
+        with explained(self.out):
+            for key, outcome in group:
+                for triplet in outcome.triplets:
+                    self._data.write(line_of(triplet))
+                    self.counts.add(triplet)
+                for rejection in outcome.rejections:
+                    self._refused.write(reject_line(outcome.row, rejection, info))
+                    self.counts.rejected[rejection.reason] += 1
+                finished.append(_finished(key, outcome))
+                self.counts.finish(finished[-1])
+            _to_disk(self._data)
+            _to_disk(self._refused)
+            self._rows.writelines(map(_line, finished))
+            _to_disk(self._rows)
 
     def complete(self) -> None:
-        """Give the triplets file its name; the block must have ended."""
+        """Give the files their names, the rejects first; the block must have ended."""
         with explained(self.out):
-            os.replace(self.data, self.out)
-            self.rows.unlink()
+            self.keep_rejects()
+            os.replace(self._data_path, self.out)
+            self._rows_path.unlink()
 
-    def _append(self, value: object) -> None:
-        self._rows.write((json.dumps(value) + "\n").encode())
-        self._rows.flush()
+    def keep_rejects(self) -> None:
+        """Give the rejects their name."""
+        os.replace(self._rejects_path, self.rejects)
+
+    def discard(self) -> None:
+        """Leave the rejects and nothing else: for a run that gave no triplet."""
+        with explained(self.out):
+            self.keep_rejects()
+            self._data_path.unlink()
+            self._rows_path.unlink()
+
+    @property
+    def triplets_path(self) -> Path:
+        """Where the triplets are until `complete`."""
+        return self._data_path
+
+    # ------------------------------------------------------------------------------------------ going on
 
     def _go_on(self) -> None:
-        """Cut both files back to the last finished row and count what remains."""
+        """Cut the files back to the last finished row and count what remains."""
         if not self._resume:
             hint = "go on with --resume, remove it or choose another name"
-            raise MotaError(f"an unfinished run is in the way: {self.data}", hint)
-        self.data.touch()
-        self.rows.touch()
-        with self.data.open("r+b") as data, self.rows.open("r+b") as rows:
+            raise MotaError(f"an unfinished run is in the way: {self._data_path}", hint)
+        for path in self._paths:
+            path.touch()
+        with ExitStack() as files:
+            data, refused, rows = (files.enter_context(path.open("r+b")) for path in self._paths)
             settings = _whole_line(rows)
+            if settings is not None and self._decoded(settings, self._rows_path) != self._settings:
+                hint = (
+                    f"give the same data set and options, or remove {self._rows_path.name} and the other .partial files"
+                )
+                raise MotaError(f"the unfinished run {self._data_path} was started with other options", hint)
             if settings is None:
-                rows.truncate(0)
-            elif json.loads(settings) != self._settings:
-                hint = "give the same data set and options, or remove it"
-                raise MotaError(f"the unfinished run {self.data} was started with other options", hint)
+                rows.seek(0)
             else:
-                self._keep_finished(data, rows)
-            data.truncate(0 if settings is None else data.tell())
+                self._keep_finished(data, refused, rows)
+            for file in (data, refused, rows):
+                file.truncate()
 
-    def _keep_finished(self, data: BinaryIO, rows: BinaryIO) -> None:
+    def _keep_finished(self, data: BinaryIO, refused: BinaryIO, rows: BinaryIO) -> None:
+        """Count the finished rows; leave all three files where the last of them ends."""
         while True:
-            kept_rows, kept_data = rows.tell(), data.tell()
-            row = _whole_line(rows)
-            lines = [] if row is None else [_whole_line(data) for _ in range(json.loads(row)[1])]
-            if row is None or None in lines:
+            places = [file.tell() for file in (data, refused, rows)]
+            line = _whole_line(rows)
+            row = None if line is None else FinishedRow(*self._decoded(line, self._rows_path))
+            lines = [_whole_line(data) for _ in range(row.triplets)] if row else []
+            refusals = [_whole_line(refused) for _ in range(row.rejections)] if row else []
+            if row is None or None in lines or None in refusals:
                 break
-            for line in filter(None, lines):
-                triplet = self._read(line)
-                self._ids.add(triplet.id)
-                self.counts.add(triplet)
-            self.counts.finish(len(lines))
-        rows.truncate(kept_rows)
-        data.seek(kept_data)
+            self._count(row, filter(None, lines), filter(None, refusals))
+        for file, place in zip((data, refused, rows), places, strict=True):
+            file.seek(place)
 
-    def _read(self, line: bytes) -> Triplet:
+    def _count(self, row: FinishedRow, lines: Iterator[bytes], refusals: Iterator[bytes]) -> None:
+        for line in lines:
+            triplet = check_triplet(self._decoded(line, self._data_path), str(self._data_path))
+            self.counts.add(triplet)
+            for memory in self._remember:
+                memory(triplet)
+        for line in refusals:
+            self.counts.rejected[self._decoded(line, self._rejects_path)["reason"]] += 1
+        self._ids.add(digest64(row.id))
+        self._keys.add(digest64(row.id, f"{row.key:x}"))
+        self.counts.finish(row)
+
+    def _decoded(self, line: bytes, path: Path) -> Any:
         try:
-            return check_triplet(json.loads(line), str(self.data))
+            return json.loads(line)
         except ValueError as error:
-            raise DataError(f"{self.data} is damaged: {error}", "remove it and start anew") from error
+            raise DataError(f"{path} is damaged: {error}", "remove the .partial files and start anew") from error
+
+
+def _finished(key: int, outcome: Outcome) -> FinishedRow:
+    cost = (outcome.requests, outcome.prompt_tokens, outcome.completion_tokens)
+    return FinishedRow(outcome.row.id, key, len(outcome.triplets), len(outcome.rejections), *cost)
+
+
+def _line(value: object) -> bytes:
+    return (json.dumps(value) + "\n").encode()
+
+
+def _to_disk(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _whole_line(file: BinaryIO) -> bytes | None:

@@ -1,8 +1,9 @@
 """Triplets on disk: JSONL, one `Triplet` per line, and a record beside it that says where they come from.
 
-``triplets.jsonl`` holds an object per line whose keys are the fields of `Triplet`, all of them text and none empty.
-Keys beyond those are ignored, so that people can add notes of their own; blank lines are passed over.
-``triplets.meta.json`` is the `TripletReport` of the run that wrote it.
+``triplets.jsonl`` holds an object per line whose keys are the fields of `Triplet`: text that is not empty, and
+``generator``, an object whose ``name`` is not empty either. Keys beyond those are ignored, so that people can add notes
+of their own; blank lines are passed over. ``triplets.rejects.jsonl`` says of everything that was refused why.
+``triplets.meta.json`` is the `TripletReport` of the run that wrote them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from motacli.contracts import Triplet
+from motacli.contracts import GeneratorInfo, ImageText, Rejection, Triplet
 from motacli.errors import DataError
 from motacli.runs import explained, new_file
 
@@ -24,9 +25,25 @@ def meta_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}.meta.json")
 
 
+def rejects_path(path: Path) -> Path:
+    """Where what was refused is written: ``triplets.rejects.jsonl`` beside ``triplets.jsonl``."""
+    return path.with_name(f"{path.stem}.rejects.jsonl")
+
+
 def line_of(triplet: Triplet) -> bytes:
     """A triplet as a line of JSONL, its newline included."""
-    return (json.dumps(asdict(triplet), ensure_ascii=False) + "\n").encode()
+    return _line(asdict(triplet))
+
+
+def reject_line(row: ImageText, rejection: Rejection, generator: GeneratorInfo) -> bytes:
+    """A rejection as a line of JSONL: its row, why, and what was refused, where that is any text."""
+    record = {"source_id": row.id, "image": row.image.id, "caption": row.caption}
+    return _line({**record, **asdict(rejection), "generator": asdict(generator)})
+
+
+def _line(record: Mapping[str, object]) -> bytes:
+    # Half of a surrogate pair, which JSON from elsewhere can spell, would not be UTF-8.
+    return (json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
 
 
 def check_triplet(record: Mapping[str, object], where: str) -> Triplet:
@@ -34,7 +51,8 @@ def check_triplet(record: Mapping[str, object], where: str) -> Triplet:
     missing = [key for key in KEYS if key not in record]
     if missing:
         raise DataError(f"{where}: no {missing[0]!r} in this triplet", f"a triplet has the keys {', '.join(KEYS)}")
-    return Triplet(**{key: _text(record[key], key, where) for key in KEYS})
+    texts = {key: _text(record[key], key, where) for key in KEYS if key != "generator"}
+    return Triplet(**texts, generator=_generator(record["generator"], where))
 
 
 def write_triplets(path: Path, triplets: Iterable[Triplet]) -> int:
@@ -84,6 +102,17 @@ def _record(line: bytes, where: str) -> dict[str, object]:
     if not isinstance(record, dict):
         raise DataError(f"{where}: not a JSON object")
     return record
+
+
+def _generator(value: object, where: str) -> GeneratorInfo:
+    if not isinstance(value, Mapping):
+        raise DataError(f"{where}: 'generator' must be an object, not {value!r}", "it has at least a 'name'")
+    name = _text(value.get("name"), "generator.name", where)
+    rest = {key: value.get(key, "") for key in ("model", "prompt_hash")}
+    wrong = next((key for key, text in rest.items() if not isinstance(text, str)), None)
+    if wrong is not None:
+        raise DataError(f"{where}: 'generator.{wrong}' must be text, not {rest[wrong]!r}")
+    return GeneratorInfo(name, **rest)
 
 
 def _text(value: object, key: str, where: str) -> str:

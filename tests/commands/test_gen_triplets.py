@@ -31,7 +31,7 @@ def data(tmp_path: Path) -> Path:
 def test_the_report_as_json(data: Path, tmp_path: Path, host: PluginHost, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "t.jsonl"
     flags = ["--per-image", "4", "--context", "keep", "--seed", "5", "--option", "rich=0.0", "--limit", "2", "--json"]
-    assert main(["gen-triplets", "--data", str(data), "--out", str(out), *flags], host=host) == 0
+    assert main(["gen-triplets", str(data), "--out", str(out), *flags], host=host) == 0
     report = json.loads(capsys.readouterr().out)
     triplets = read_triplets(out)
     assert report == json.loads((tmp_path / "t.meta.json").read_text())
@@ -47,10 +47,10 @@ def test_the_report_as_json(data: Path, tmp_path: Path, host: PluginHost, capsys
 
 def test_counts_and_examples(data: Path, tmp_path: Path, host: PluginHost, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "t.jsonl"
-    assert main(["gen-triplets", "--data", str(data), "--out", str(out)], host=host) == 0
+    assert main(["gen-triplets", str(data), "--out", str(out)], host=host) == 0
     captured = capsys.readouterr()
     first = read_triplets(out)[0]
-    assert captured.out.startswith("modification") and first.modification in captured.out
+    assert captured.out.startswith("modification") and first.modification_type in captured.out
     assert captured.out.count("  + ") == 3 and first.relative_caption in captured.out
     assert str(out) in captured.err
 
@@ -58,7 +58,7 @@ def test_counts_and_examples(data: Path, tmp_path: Path, host: PluginHost, capsy
 def test_quiet_shows_counts_only(
     data: Path, tmp_path: Path, host: PluginHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["gen-triplets", "--data", str(data), "--out", str(tmp_path / "t.jsonl"), "--quiet"], host=host) == 0
+    assert main(["gen-triplets", str(data), "--out", str(tmp_path / "t.jsonl"), "--quiet"], host=host) == 0
     captured = capsys.readouterr()
     assert captured.err == "" and captured.out.startswith("modification") and "  + " not in captured.out
 
@@ -66,7 +66,7 @@ def test_quiet_shows_counts_only(
 def test_columns_by_name(tmp_path: Path, host: PluginHost) -> None:
     table = tmp_path / "data.csv"
     table.write_text("where,what,caption\nimg.png,a red star,nothing known\n")
-    argv = ["gen-triplets", "--data", str(table), "--out", str(tmp_path / "t.jsonl")]
+    argv = ["gen-triplets", str(table), "--out", str(tmp_path / "t.jsonl")]
     assert main([*argv, "--image-column", "where", "--caption-column", "what"], host=host) == 0
     assert read_triplets(tmp_path / "t.jsonl")[0].reference_caption == "a red star"
 
@@ -78,7 +78,18 @@ def test_columns_by_name(tmp_path: Path, host: PluginHost) -> None:
         (["--context", "kep"], 2, "context mode 'kep'"),
         (["--option", "rihc=1.0"], 2, "did you mean 'rich'"),
         (["--option", "rich"], 2, "write key=value"),
-        (["--data", "nowhere"], 1, "no such data set"),
+        (["--filter", "equl=true"], 2, "did you mean 'equal'"),
+        (["--filter", "picture-min=0.2"], 2, "need a backbone"),
+        (["--filter", "near_duplicates=2"], 2, "0..1"),
+        (["--llm-url", "http://localhost/v1"], 2, "unknown option 'llm'"),
+        (["--price", "cheap"], 2, "two numbers"),
+        (["--generator", "llm"], 2, "--llm-url"),
+        (["--generator", "llm", "--llm-url", "http://localhost/v1"], 2, "--llm-model"),
+        (["--generator", "llm", "--llm-url", "localhost", "--llm-model", "m"], 2, "no address"),
+        (["--generator", "llm", "--llm", "opnai", "--llm-model", "m"], 2, "did you mean 'openai'"),
+        (["--generator", "llm", "--recaption", "--llm-model", "m", "--llm-url", "http://h/v1"], 2, "generator mllm"),
+        (["--generator", "batch", "--llm-model", "m"], 2, "--import-answers"),
+        (["--export-requests", "r.jsonl"], 2, "makes no requests"),
         (["--caption-column", "x"], 1, "no column 'x'"),
     ],
 )
@@ -91,7 +102,7 @@ def test_mistakes(
     host: PluginHost,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    argv = ["gen-triplets", "--data", str(data), "--out", str(tmp_path / "out" / "t.jsonl"), *flags]
+    argv = ["gen-triplets", str(data), "--out", str(tmp_path / "out" / "t.jsonl"), *flags]
     assert main(argv, host=host) == code
     captured = capsys.readouterr()
     assert captured.out == "" and said in captured.err and captured.err.count("\n") == 1
@@ -102,11 +113,12 @@ def test_assignments() -> None:
     texts = ["experts=4", "mdm=static", "noise = 0.5", "on=true", 'name="4"', "text=a=b", "per-image=2"]
     values = {"experts": 4, "mdm": "static", "noise": 0.5, "on": True, "name": "4", "text": "a=b", "per_image": 2}
     assert read_assignments(texts) == values
+    assert read_assignments(["oti.steps=9", "oti.x.y=a"]) == {"oti": {"steps": 9, "x": {"y": "a"}}}
     assert read_assignments(write_assignments(values | {"none": None})) == values
     assert read_assignments(write_assignments({"t": 'ä "{slot}"\n\\', "l": [1, 2]})) == {
         "t": 'ä "{slot}"\n\\',
         "l": [1, 2],
     }
-    for wrong in (["experts"], ["=4"], ["a=1", "a=2"]):
+    for wrong in (["experts"], ["=4"], ["a=1", "a=2"], ["a=1", "a.b=2"], ["a.b=2", "a=1"]):
         with pytest.raises(UsageError):
             read_assignments(wrong)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,12 +14,15 @@ import torch
 from torch.nn import functional as F
 
 from motacli.config import parse_options
+from motacli.contracts import ChatAnswer, ChatRequest
 from motacli.errors import DataError, MotaError, UsageError
 from motacli.inversions.concepts import associate, concept_features, read_concepts, templates
 from motacli.inversions.data import PairFeatures, photo_prompt, spliced_features
 from motacli.inversions.oti import OTIOptions, SearleOTI
-from motacli.inversions.phrases import ConceptBook, ask_phrases, names_of, read_phrases, rule_phrases
+from motacli.inversions.phrases import ConceptBook, names_of, read_phrases, rule_phrases
 from motacli.inversions.searle import Searle, SearleOptions
+from motacli.inversions.written_phrases import write_phrases
+from motacli.llms.asking import AskOptions
 
 NAMES = ("circle", "star", "square", "triangle")
 
@@ -93,25 +97,40 @@ def test_phrase_files(tmp_path: Path) -> None:
 class Writer:
     """A language model that numbers its lines and sometimes forgets the concept."""
 
-    name = "writer"
+    name = model = "writer"
 
-    def __init__(self) -> None:
+    def __init__(self, knows: str = "star circle") -> None:
         self.asked: list[str] = []
+        self.knows = knows.split()
 
-    def complete(self, prompt: str, *, image: Path | None = None) -> str:
-        concept = prompt.split("a photo of ")[1].split(" that")[0]
+    def complete(self, request: ChatRequest) -> ChatAnswer:
+        concept = request.user.split("a photo of ")[1].split(" that")[0]
         self.asked.append(concept)
-        return f"1. a photo of {concept} that shines\n- a photo of something\n2. a photo of {concept} that fell"
+        if concept not in self.knows:
+            return ChatAnswer("no")
+        return ChatAnswer(f"1. a photo of {concept} that shines\n- a photo of some\n2. a photo of {concept} that fell")
 
 
-def test_a_language_model_is_asked_once_per_concept(tmp_path: Path) -> None:
+def test_a_language_model_writes_phrases_and_is_asked_again_for_those_without(tmp_path: Path) -> None:
     writer, out = Writer(), tmp_path / "phrases.json"
-    found = ask_phrases(writer, ["star", "circle"], 5, out)
+    found = write_phrases(writer, ["star", "circle", "square"], 5, out, AskOptions(attempts=3))
     assert found["star"] == ["a photo of star that shines", "a photo of star that fell"]
-    assert ask_phrases(writer, ["star", "circle"], 5, out) == found and writer.asked == ["star", "circle"]
-    writer.complete = lambda prompt, image=None: "no"  # type: ignore[method-assign]
+    assert read_phrases(out) == found and set(found) == {"star", "circle"}
+    assert Counter(writer.asked) == {"star": 1, "circle": 1, "square": 3}
+    with pytest.raises(MotaError, match="exists already"):
+        write_phrases(writer, ["star"], 5, out)
     with pytest.raises(MotaError, match="wrote no phrase"):
-        ask_phrases(writer, ["square"], 5, tmp_path / "other.json")
+        write_phrases(writer, ["square"], 5, tmp_path / "other.json", AskOptions(attempts=1))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["phrases.json"]
+
+
+def test_what_an_interrupted_attempt_was_told_is_not_asked_again(tmp_path: Path) -> None:
+    writer, out = Writer(), tmp_path / "phrases.json"
+    partial = tmp_path / "phrases.json.partial"
+    partial.write_text('["star", ["a photo of star that waits"]]\n["circle", ["a pho')
+    found = write_phrases(writer, ["star", "circle"], 5, out)
+    assert found["star"] == ["a photo of star that waits"] and writer.asked == ["circle"]
+    assert read_phrases(out) == found and not partial.exists()
 
 
 @pytest.mark.parametrize("source", ["rules", "file"])

@@ -1,0 +1,1 @@
+"""Language models: clients, and how to ask them a million questions without losing one."""
