@@ -47,12 +47,15 @@ def register_benchmarks(register: Register) -> None:
 
 @hookspec
 def register_triplet_generators(register: Register) -> None:
-    """Targets: ``(**options) -> TripletGenerator``."""
+    """Targets: ``(**options) -> TripletGenerator``, or a class with ``Options`` (a frozen dataclass) built with one.
+
+    One that needs other parts, such as an LLM client, has a method ``bind(host)``, called before anything else.
+    """
 
 
 @hookspec
 def register_llm_clients(register: Register) -> None:
-    """Targets: ``(**options) -> LLMClient``."""
+    """Targets: ``(**options) -> LLMClient``, or a class with ``Options`` (a frozen dataclass) built with one."""
 
 
 @hookspec

@@ -188,14 +188,16 @@ def test_the_config_of_a_run_gives_the_same_run(tmp_path: Path, capsys: pytest.C
 
 def test_everywhere_options_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = write(tmp_path, "json = true\n")
-    assert json.loads(run(["ls", "llms", "--config", config], capsys)[1]) == []
+    found = json.loads(run(["ls", "llms", "--config", config], capsys)[1])
+    assert [row["name"] for row in found] == ["openai", "hf", "vllm"]
 
 
 def test_a_stray_variable_does_not_ask_for_the_version(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MOTA_VERSION", "1")
-    assert run(["ls", "llms", "--json"], capsys) == (0, "[]\n", "")
+    code, out, err = run(["ls", "llms", "--json"], capsys)
+    assert (code, err) == (0, "") and json.loads(out)[0]["name"] == "openai"
 
 
 def test_config_mistakes_are_listed_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 BENCHES = {
     "eval": "motacli.bench.evaluation",
     "train-inversion": "motacli.bench.inversion",
+    "gen-triplets": "motacli.bench.triplets",
 }
 """Each bench and the module of its cases, imported when it is asked for."""
 

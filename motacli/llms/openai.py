@@ -107,9 +107,10 @@ class OpenAIChat:
             raise error from None
 
     async def close(self) -> None:
-        """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
+        """Close the connections; the next request opens others."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
     # ------------------------------------------------------------------------------------------ HTTP
 
