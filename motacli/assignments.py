@@ -13,8 +13,8 @@ from motacli.errors import UsageError
 def read_assignments(texts: Iterable[str]) -> dict[str, Any]:
     """``["experts=4", "mdm=static"]`` as a mapping for `parse_options`.
 
-    A value is read as TOML and is plain text where that fails: ``true``, ``0.5``, ``[1, 2]``, ``static``, ``"4"``. A key
-    with a dot, as in ``oti.steps=9``, is an option within the table ``oti``.
+    A value is read as TOML and is plain text where that fails: ``true``, ``0.5``, ``[1, 2]``, ``static``, ``"4"``. A
+    key with a dot, as in ``oti.steps=9``, is an option within the table ``oti``.
     """
     values: dict[str, Any] = {}
     for text in texts:

@@ -133,8 +133,8 @@ class GeneratorInfo:
 class Triplet:
     """A text-anchored training triplet: reference picture, relative caption, target caption (method section 1).
 
-    ``source_id`` is the row of the image-text data set it was made from, ``image`` that row's picture; ``id`` is unique.
-    ``context`` says what became of what the relative caption leaves open: ``change``, ``keep`` or ``omit``.
+    ``source_id`` is the row of the image-text data set it was made from, ``image`` that row's picture; ``id`` is
+    unique. ``context`` says what became of what the relative caption leaves open: ``change``, ``keep`` or ``omit``.
     """
 
     id: str
@@ -163,7 +163,7 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """All that came of a row: triplets, rejections, or both; how often a model was asked, and what it cost in tokens."""
+    """All that came of a row: triplets, rejections, or both; how often a model was asked, and its tokens."""
 
     row: ImageText
     triplets: tuple[Triplet, ...] = ()

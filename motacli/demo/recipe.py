@@ -27,7 +27,7 @@ class Recipe:
     adapter_seeds: tuple[int, ...] = (0, 1, 2)
     fused: str = "pic2word"
     fusion: float = 0.5
-    triplets: RuleOptions = field(default_factory=RuleOptions)
+    triplets: RuleOptions = field(default_factory=lambda: RuleOptions(per_image=4))
     training: TrainOptions = field(default_factory=TrainOptions)
     shape: MotaOptions = field(default_factory=MotaOptions)
 
@@ -105,7 +105,8 @@ class Commands:
 
     def triplets(self) -> list[str]:
         """Writing triplets."""
-        return [_line("gen-triplets", "--data", self.layout.pairs, "--out", self.layout.triplets)]
+        many = ("--per-image", self.recipe.triplets.per_image)
+        return [_line("gen-triplets", self.layout.pairs, *many, "--out", self.layout.triplets)]
 
     def features(self) -> list[str]:
         """Caching features."""

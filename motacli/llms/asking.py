@@ -18,6 +18,7 @@ from motacli.llms.pace import Pace
 
 T = TypeVar("T")
 _NOT_IDENTITY = {"identity": False}
+_LOOK_AGAIN = 0.02
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ class Asker:
                 except LLMError as error:
                     failure = error
             final = failure.remedy == "give up" or (failure.reached and tries.sent >= self.options.attempts)
-            self._raise_where_gone(failure, request, tries, final)
+            await self._raise_where_gone(failure, request, tries, final)
             if final:
                 return tries.asked(None, failure)
             if failure.remedy == "wait":
@@ -142,7 +143,7 @@ class Asker:
         self._ever = True
         self._failing.clear()
 
-    def _raise_where_gone(self, error: LLMError, request: ChatRequest, tries: _Tries, final: bool) -> None:
+    async def _raise_where_gone(self, error: LLMError, request: ChatRequest, tries: _Tries, final: bool) -> None:
         if error.remedy == "stop":
             raise MotaError(f"the language model cannot be asked: {error.message}", error.hint)
         if error.remedy != "wait":
@@ -152,13 +153,23 @@ class Asker:
         if error.reason == RATE_LIMIT:
             self._pace.slower()
         silence = time.monotonic() - max(tries.reached, self._answered)
-        used_up = final and self._answered < tries.begun and not (self._ever and len(self._failing) == 1)
-        if used_up or (not error.reached and silence >= self.options.patience):
+        if (not error.reached and silence >= self.options.patience) or (final and await self._fails_everyone(tries)):
             what = "is gone" if self._ever else "does not answer"
             raise MotaError(
                 f"the language model {what}: {error.message}",
                 "start it or check its address; the same command then goes on where this one stopped",
             )
+
+    async def _fails_everyone(self, tries: _Tries) -> bool:
+        """Whether others fail as well as a request that used up its attempts; what is under way may have to tell."""
+        until = time.monotonic() + self.options.patience
+        while self._answered < tries.begun:
+            if not self._ever or len(self._failing) > 1:
+                return True
+            if not self._pace.under_way or time.monotonic() > until:
+                return False
+            await self._pause(_LOOK_AGAIN)
+        return False
 
     def _wait(self, error: LLMError, attempt: int) -> float:
         usual = min(self.options.longest_wait, self.options.backoff * 2 ** (attempt - 1))

@@ -13,12 +13,12 @@ FASTER = 0.05
 
 
 class Pace:
-    """``async with pace:`` around a request. The limit stays within 1 and ``most``."""
+    """``async with pace:`` around a request; ``under_way`` are so many now. The limit stays within 1 and ``most``."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._limit = float(most)
-        self._under_way = 0
+        self.under_way = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._slowed = 0.0
 
@@ -31,11 +31,11 @@ class Pace:
         """The server said that it is too many."""
         now = time.monotonic()
         if now - self._slowed >= 1.0:
-            self._limit = max(1.0, min(self._limit, self._under_way + 1) * SLOWER)
+            self._limit = max(1.0, min(self._limit, self.under_way + 1) * SLOWER)
             self._slowed = now
 
     async def __aenter__(self) -> None:
-        while self._under_way >= self.limit:
+        while self.under_way >= self.limit:
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
             try:
@@ -43,15 +43,15 @@ class Pace:
             except asyncio.CancelledError:
                 self._wake()
                 raise
-        self._under_way += 1
+        self.under_way += 1
 
     async def __aexit__(self, *error: object) -> None:
-        self._under_way -= 1
+        self.under_way -= 1
         self._limit = min(self._most, self._limit + FASTER)
         self._wake()
 
     def _wake(self) -> None:
-        free = self.limit - self._under_way
+        free = self.limit - self.under_way
         while self._waiting and free > 0:
             turn = self._waiting.popleft()
             if not turn.done():

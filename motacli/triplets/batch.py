@@ -152,11 +152,11 @@ def export_requests(rows: Iterable[ImageText], generator: LLMGenerator, out: Pat
         raise UsageError(f"requests of client {client.name!r} cannot be exported", "use client openai")
     files: list[Path] = []
     written = 0
-    refused: list[LLMError] = []
+    refused = _Refused()
     lines = _request_lines(_with_own_ids(rows), generator, client, refused)
     line = next(lines, None)
     if line is None:
-        what = f"no request can be made: {refused[0].message}" if refused else "no rows to make requests of"
+        what = f"no request can be made: {refused.first}" if refused.number else "no rows to make requests of"
         raise DataError(what)
     while line is not None:
         path = out if not files else out.with_name(f"{out.stem}.{len(files) + 1}{out.suffix}")
@@ -170,11 +170,17 @@ def export_requests(rows: Iterable[ImageText], generator: LLMGenerator, out: Pat
                 raise MotaError("a request is larger than a batch may be", "its picture is too large")
         files.append(path)
         written += count
-    return Exported(tuple(files), written, len(refused))
+    return Exported(tuple(files), written, refused.number)
+
+
+@dataclass
+class _Refused:
+    number: int = 0
+    first: str = ""
 
 
 def _request_lines(
-    rows: Iterable[ImageText], generator: LLMGenerator, client: OpenAIChat, refused: list[LLMError]
+    rows: Iterable[ImageText], generator: LLMGenerator, client: OpenAIChat, refused: _Refused
 ) -> Iterator[bytes]:
     """A line for each row, but for those that no request can be made for."""
     for row in rows:
@@ -182,7 +188,8 @@ def _request_lines(
         try:
             body = client.body(request)
         except LLMError as error:
-            refused.append(error)
+            refused.number += 1
+            refused.first = refused.first or error.message
             continue
         record = {"custom_id": request.key, "method": "POST", "url": ADDRESS, "body": body}
         yield (json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")

@@ -67,7 +67,9 @@ class PictureGate:
 
     def _encoded(self, pixels: Sequence[torch.Tensor]) -> np.ndarray:
         with torch.inference_mode():
-            found: np.ndarray = self._backbone.encode_image(torch.stack(list(pixels)).to(self._backbone.device)).cpu().numpy()
+            found: np.ndarray = (
+                self._backbone.encode_image(torch.stack(list(pixels)).to(self._backbone.device)).cpu().numpy()
+            )
         return found
 
     def _judge(self, cosine: float) -> str:

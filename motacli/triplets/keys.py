@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from array import array
 from hashlib import blake2b
+from random import Random
+
+from motacli.contracts import ImageText
 
 _FIRST_SLOTS = 1 << 12
 _FULLEST = 0.7
@@ -17,6 +20,12 @@ def digest64(*parts: str) -> int:
         digest.update(len(data).to_bytes(8, "little"))
         digest.update(data)
     return int.from_bytes(digest.digest(), "little")
+
+
+def row_random(seed: int, row: ImageText) -> Random:
+    """Random numbers that depend on the seed and on the row's id and caption only."""
+    # Bytes, since half of a surrogate pair would not be UTF-8; they seed as their text does.
+    return Random(f"{seed}|{row.id}|{row.caption}".encode("utf-8", "backslashreplace"))
 
 
 class KeySet:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random
 from typing import Any
 
 from motacli.config import identity
@@ -18,7 +17,7 @@ from motacli.llms.pool import answered
 from motacli.plugins import PluginHost
 from motacli.triplets.answers import Answer, read_answer
 from motacli.triplets.contexts import CONTEXT_MODES, MIXED, draw_context
-from motacli.triplets.keys import digest64
+from motacli.triplets.keys import digest64, row_random
 from motacli.triplets.prompts import answer_schema, read_prompt, wanted_types
 
 LONGEST_RAW = 4000
@@ -107,7 +106,7 @@ class LLMGenerator:
 
     def request(self, row: ImageText) -> tuple[ChatRequest, str]:
         """What is asked about a row, and what is to become of its context; both depend on the row and the seed only."""
-        rng = Random(f"{self.options.seed}|{row.id}|{row.caption}")
+        rng = row_random(self.options.seed, row)
         context = draw_context(self.options.context, rng)
         wanted = wanted_types(rng, self.options.per_image) if self.options.spread else []
         request = ChatRequest(

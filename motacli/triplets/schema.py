@@ -16,6 +16,7 @@ from pathlib import Path
 from motacli.contracts import GeneratorInfo, ImageText, Rejection, Triplet
 from motacli.errors import DataError
 from motacli.runs import explained, new_file
+from motacli.triplets.keys import KeySet, digest64
 
 KEYS = tuple(field.name for field in fields(Triplet))
 
@@ -77,18 +78,17 @@ def iter_triplets(path: Path) -> Iterator[Triplet]:
     """The triplets of a file one by one, checked as by `read_triplets`."""
     if not path.is_file():
         raise DataError(f"no such triplets file: {path}", "write one with `mota gen-triplets`")
-    lines: dict[str, int] = {}
+    seen = KeySet()
     with explained(path), path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
             where = f"{path}:{number}"
             triplet = check_triplet(_record(line, where), where)
-            first = lines.setdefault(triplet.id, number)
-            if first != number:
-                raise DataError(f"{where}: the 'id' {triplet.id!r} is that of line {first} too", "ids are unique")
+            if not seen.add(digest64(triplet.id)):
+                raise DataError(f"{where}: the 'id' {triplet.id!r} is that of an earlier line too", "ids are unique")
             yield triplet
-    if not lines:
+    if not seen:
         raise DataError(f"{path}: no triplets in this file", "it should hold one JSON object per line")
 
 

@@ -11,13 +11,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motacli.contracts import Triplet
+from motacli.contracts import GeneratorInfo, ImageRef, ImageText, Rejection, Triplet
 from motacli.errors import DataError, MotaError
-from motacli.triplets.schema import KEYS, check_triplet, line_of, meta_path, read_triplets, write_triplets
+from motacli.triplets.schema import (
+    KEYS,
+    check_triplet,
+    line_of,
+    meta_path,
+    read_triplets,
+    reject_line,
+    rejects_path,
+    write_triplets,
+)
 
 
 def triplet(name: str = "a-0", **changes: Any) -> Triplet:
-    values = dict.fromkeys(KEYS, "text") | {"id": name, "image": "images/a.png"}
+    values: dict[str, Any] = dict.fromkeys(KEYS, "text") | {"id": name, "image": "images/a.png"}
+    values["generator"] = GeneratorInfo("rules", "", "abc")
     return Triplet(**(values | changes))
 
 
@@ -47,7 +57,10 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("key", KEYS)
+TEXTS = [key for key in KEYS if key != "generator"]
+
+
+@pytest.mark.parametrize("key", TEXTS)
 @pytest.mark.parametrize(
     ("value", "said"),
     [("", "{key!r} is empty"), ("  ", "{key!r} is empty"), (3, "{key!r} must be text, not 3"), (None, "must be text")],
@@ -59,6 +72,36 @@ def test_bad_values_name_file_line_and_key(key: str, value: object, said: str, t
     assert f"{path}:2: " in str(caught.value) and said.format(key=key) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("rules", "'generator' must be an object, not 'rules'"),
+        ({}, "'generator.name' must be text, not None"),
+        ({"name": " "}, "'generator.name' is empty"),
+        ({"name": "x", "model": 3}, "'generator.model' must be text, not 3"),
+        ({"name": "x", "prompt_hash": None}, "'generator.prompt_hash' must be text, not None"),
+    ],
+)
+def test_a_generator_is_an_object_with_a_name(value: object, said: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "t.jsonl", asdict(triplet()) | {"generator": value})
+    with pytest.raises(DataError) as caught:
+        read_triplets(path)
+    assert f"{path}:1: {said}" in str(caught.value)
+
+
+def test_a_generator_may_be_no_more_than_a_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.jsonl", asdict(triplet()) | {"generator": {"name": "people", "of": "more"}})
+    assert read_triplets(path)[0].generator == GeneratorInfo("people")
+
+
+def test_a_rejection_says_whose_it_is() -> None:
+    row = ImageText(ImageRef("a.png", Path("x")), "a \ud800 dog", "row")
+    record = json.loads(reject_line(row, Rejection("bad", "very", "raw"), GeneratorInfo("g", "m", "h")))
+    assert (record["source_id"], record["image"], record["caption"]) == ("row", "a.png", "a \ud800 dog")
+    assert (record["reason"], record["detail"], record["raw"]) == ("bad", "very", "raw")
+    assert record["generator"] == {"name": "g", "model": "m", "prompt_hash": "h"}
+
+
 @pytest.mark.parametrize("key", KEYS)
 def test_a_missing_key_is_named(key: str, tmp_path: Path) -> None:
     record = asdict(triplet())
@@ -68,7 +111,7 @@ def test_a_missing_key_is_named(key: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"), [("{", "not valid JSON"), ("[1]", "not a JSON object"), ('{"id": "\\ud800"}', "no 'image'")]
+    ("line", "said"), [("{", "not valid JSON"), ("[1]", "not a JSON object"), ('{"id": "\\ud800"}', "no 'source_id'")]
 )
 def test_lines_that_hold_no_object(line: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=said) as caught:
@@ -90,7 +133,7 @@ def test_other_encodings_are_refused(tmp_path: Path) -> None:
 
 def test_an_id_occurs_once(tmp_path: Path) -> None:
     records = [asdict(triplet("x")), asdict(triplet("y")), asdict(triplet("x"))]
-    with pytest.raises(DataError, match=r":3: the 'id' 'x' is that of line 1 too"):
+    with pytest.raises(DataError, match=r":3: the 'id' 'x' is that of an earlier line too"):
         read_triplets(write(tmp_path / "t.jsonl", *records))
 
 
@@ -116,3 +159,4 @@ def test_a_missing_file_says_how_to_write_one(tmp_path: Path) -> None:
 def test_the_record_lies_beside_the_file() -> None:
     assert meta_path(Path("a/triplets.jsonl")) == Path("a/triplets.meta.json")
     assert meta_path(Path("a/v1.2.jsonl")) == Path("a/v1.2.meta.json")
+    assert rejects_path(Path("a/v1.2.jsonl")) == Path("a/v1.2.rejects.jsonl")

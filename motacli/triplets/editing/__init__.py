@@ -1,0 +1,1 @@
+"""Edits any English caption by lexicon: `motacli.triplets.editing.editor.CaptionEditor`."""
