@@ -16,7 +16,7 @@ from motacli.errors import UsageError
 EXAMPLES = 3
 
 Source = Annotated[str, typer.Argument(help="Image-text data: a folder, a table, shards, ...; see the README.")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="The triplets, JSONL; nothing is ever overwritten.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="The triplets, JSONL; nothing is ever overwritten.")]
 Generator = Annotated[str, typer.Option("--generator", help="Triplet generator, see `mota ls generators`.")]
 PerImage = Annotated[int | None, typer.Option("--per-image", min=1, help="Triplets per row.")]
 Context = Annotated[str | None, typer.Option("--context", help="Target's context: mixed, change, keep or omit.")]
@@ -63,7 +63,7 @@ def register(app: typer.Typer) -> None:
 def gen_triplets(
     ctx: typer.Context,
     source: Source,
-    out: Out,
+    out: Out = None,
     generator: Generator = "rules",
     per_image: PerImage = None,
     context: Context = None,
@@ -105,12 +105,14 @@ def gen_triplets(
     _lay_over(values, {"per_image": per_image, "context": context, "seed": seed, "client": llm})
     _lay_over(values, {"prompt": None if prompt is None else str(prompt), "recaption": recaption or None})
     _lay_over(values, {"llm": client, "asking": asking, **_prices(price)})
-    _lay_over(values, {"answers": ",".join(map(str, import_answers or ())) or None})
+    _lay_over(values, {"answers": [str(path) for path in import_answers] if import_answers else None})
     chosen = load_generator(current.host, generator, values)
     rows = open_source(source, image_column, caption_column, id_column)
     if export_requests is not None:
         _export(current, rows, chosen, limit, export_requests)
         return
+    if out is None:
+        raise UsageError("where do the triplets go?", "give --out")
     report = generate(
         rows,
         chosen,

@@ -113,10 +113,11 @@ class _Pool:
         self._asker.stopping.set()
 
     def _cancel(self) -> None:
-        for task in self._tasks:
+        running = set(self._tasks)  # they leave the other set as they end
+        for task in running:
             task.cancel()
-        if self._tasks:
-            self._loop.run_until_complete(asyncio.wait(self._tasks))
+        if running:
+            self._loop.run_until_complete(asyncio.wait(running))
         for task in self._ended:  # their errors are no news any more
             if not task.cancelled():
                 task.exception()

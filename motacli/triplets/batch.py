@@ -16,8 +16,8 @@ from motacli.llms.openai import OpenAIChat, read_completion
 from motacli.plugins import PluginHost
 from motacli.runs import explained, new_file
 from motacli.triplets.answers import Answer
+from motacli.triplets.keys import with_own_ids
 from motacli.triplets.llm import LLMGenerator, LLMOptions
-from motacli.triplets.pipeline import _with_own_ids
 
 MOST_REQUESTS = 50_000
 MOST_BYTES = 200_000_000
@@ -28,9 +28,13 @@ NOWHERE = "http://batch.invalid/v1"
 
 @dataclass(frozen=True)
 class BatchOptions(LLMOptions):
-    """As of `llm`; ``answers`` are the files that the service gave back, separated by commas, errors included."""
+    """As of `llm`; ``answers`` are the files that the service gave back, errors included.
 
-    answers: str = ""
+    With ``pictures`` the model is shown them, as by `mllm`.
+    """
+
+    answers: tuple[str, ...] = ()
+    pictures: bool = False
 
 
 class BatchGenerator(LLMGenerator):
@@ -40,6 +44,7 @@ class BatchGenerator(LLMGenerator):
     Options = BatchOptions
 
     def __init__(self, options: BatchOptions, client: OpenAIChat | None = None) -> None:
+        self.reads_images = options.pictures
         super().__init__(options, client)
         self.options: BatchOptions = options  # narrowed
 
@@ -50,11 +55,10 @@ class BatchGenerator(LLMGenerator):
 
     def generate(self, rows: Iterable[ImageText]) -> Iterator[Outcome]:
         """See `motacli.contracts.TripletGenerator`; in the order of the rows."""
-        paths = [Path(name) for name in self.options.answers.split(",") if name]
-        if not paths:
+        if not self.options.answers:
             hint = "write requests with --export-requests FILE, then read their answers with --import-answers FILE"
             raise UsageError("generator batch asks nobody by itself", hint)
-        answers = AnswerFiles(paths)
+        answers = AnswerFiles([Path(name) for name in self.options.answers])
         for row in rows:
             request, context = self.request(row)
             yield self.outcome(row, context, self._asked(answers, request.key))
@@ -153,7 +157,7 @@ def export_requests(rows: Iterable[ImageText], generator: LLMGenerator, out: Pat
     files: list[Path] = []
     written = 0
     refused = _Refused()
-    lines = _request_lines(_with_own_ids(rows), generator, client, refused)
+    lines = _request_lines(with_own_ids(rows), generator, client, refused)
     line = next(lines, None)
     if line is None:
         what = f"no request can be made: {refused.first}" if refused.number else "no rows to make requests of"

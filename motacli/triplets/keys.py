@@ -1,8 +1,10 @@
-"""Sets of 8-byte digests: to know millions of rows again in a few bytes each."""
+"""What tells rows apart: ids, and sets of 8-byte digests that know millions again in a few bytes each."""
 
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from hashlib import blake2b
 from random import Random
 
@@ -80,3 +82,14 @@ def _place(slots: array[int], key: int) -> int:
     while slots[place] and slots[place] != key:
         place = (place + 1) & mask
     return place
+
+
+def with_own_ids(rows: Iterable[ImageText]) -> Iterator[ImageText]:
+    """The rows, under another id where theirs came up before: ``id~2``, ``id~3``."""
+    seen = KeySet()
+    for row in rows:
+        name, number = row.id, 1
+        while not seen.add(digest64(name)):
+            number += 1
+            name = f"{row.id}~{number}"
+        yield row if name == row.id else replace(row, id=name)

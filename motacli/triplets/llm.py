@@ -60,7 +60,7 @@ class LLMGenerator:
 
     name = "llm"
     Options = LLMOptions
-    reads_images = False
+    reads_images: bool = False
 
     def __init__(self, options: LLMOptions, client: LLMClient | None = None) -> None:
         self.options = options
@@ -70,7 +70,9 @@ class LLMGenerator:
         self._about = ("recaption" if options.recaption else "picture") if self.reads_images else ""
         self._tag = json.dumps([self.template.digest, options.per_image, options.context, options.spread, options.seed])
         if options.recaption and not self.reads_images:
-            raise UsageError("a model that sees no picture cannot caption it", "use generator mllm for --recaption")
+            raise UsageError(
+                "a model that sees no picture cannot caption it", "use generator mllm, or batch with pictures=true"
+            )
 
     def bind(self, host: PluginHost) -> None:
         """Find the client among the plugins' and make it with its options."""

@@ -20,7 +20,7 @@ from motacli.plugins import PluginHost
 from motacli.runs import file_digest, jsonable, refuse_existing, write_json
 from motacli.triplets.filters import Filter, screen
 from motacli.triplets.journal import Counts, Journal
-from motacli.triplets.keys import KeySet, digest64
+from motacli.triplets.keys import digest64, with_own_ids
 from motacli.triplets.pictures import image_bytes
 from motacli.triplets.schema import check_triplet, meta_path
 
@@ -160,7 +160,7 @@ def _write(
     def handed_out() -> Iterator[ImageText]:
         looks = bool(getattr(generator, "reads_images", False))
         again = 0
-        for row in progress.track(_with_own_ids(islice(source, limit)), description, total):
+        for row in progress.track(with_own_ids(islice(source, limit)), description, total):
             key = _row_key(row, looks)
             if journal.is_finished(row.id, key):
                 again += 1
@@ -200,17 +200,6 @@ def _commit(
     journal.append([(waiting.pop(outcome.row.id), outcome) for outcome in checked], generator.info)
 
 
-def _with_own_ids(rows: Iterable[ImageText]) -> Iterator[ImageText]:
-    """The rows, under another id where theirs came up before."""
-    seen = KeySet()
-    for row in rows:
-        name, number = row.id, 1
-        while not seen.add(digest64(name)):
-            number += 1
-            name = f"{row.id}~{number}"
-        yield row if name == row.id else replace(row, id=name)
-
-
 def _row_key(row: ImageText, looks: bool) -> int:
     """A digest of all that a row's triplets depend on."""
     pixels = _pixels_digest(row.image) if looks else ""
@@ -225,7 +214,13 @@ def _pixels_digest(image: ImageRef) -> str:
 
 
 def _checked(outcome: Outcome, generator: TripletGenerator) -> Outcome:
-    """The outcome, after the generator's triplets were found to keep its contract."""
+    """The outcome, after the generator's triplets were found to keep its contract.
+
+    What is no valid Unicode (half a surrogate pair, which JSON can spell) cannot be written, and is refused here.
+    """
+    row = outcome.row
+    if any("\ud800" <= letter <= "\udfff" for text in (row.id, row.image.id, row.caption) for letter in text):
+        return replace(outcome, triplets=(), rejections=(Rejection("not valid Unicode"),))
     where = f"triplet generator {generator.name!r}, {outcome.row.id}"
     for triplet in outcome.triplets:
         check_triplet(asdict(triplet), where)

@@ -20,7 +20,7 @@ from motacli.inversions.keywords import light_runs
 from motacli.inversions.lincir import LinCIR, LinCIROptions
 from motacli.inversions.oti import OTIOptions, invert
 from motacli.inversions.phrases import CaptionBook, caption_prompt, first_concept
-from motacli.inversions.pic2word import Pic2Word, Pic2WordOptions
+from motacli.inversions.pic2word import Pic2Word, Pic2WordObjective, Pic2WordOptions
 from motacli.inversions.searle import Searle, SearleObjective, SearleOptions
 from motacli.inversions.watch import Watch
 from motacli.tiny import grammar
@@ -131,6 +131,8 @@ def test_what_cannot_be_trained_on_is_refused(pairs: PairFeatures, tiny_backbone
         (Pic2WordOptions, {"lr": 0.0}, "lr must be positive"),
         (Pic2WordOptions, {"batch_size": 1}, "batch_size 1"),
         (Pic2WordOptions, {"dropout": 1.0}, "dropout must lie in"),
+        (Pic2WordOptions, {"sharpness": 0.0}, "sharpness must be positive"),
+        (Pic2WordOptions, {"word_penalty": -1.0}, "word_penalty must not be negative"),
         (LinCIROptions, {"noise": -1.0}, "noise"),
         (LinCIROptions, {"variants": 0}, "variants"),
         (SearleOptions, {"temperature": 0}, "temperature"),
@@ -209,3 +211,14 @@ def test_distillation_is_at_its_best_where_phi_gives_the_optimised_words(
         for target in (words, words.flip(0))
     )
     assert float(matched.detach()) < float(crossed.detach())
+
+
+def test_a_softer_temperature_and_a_penalty_are_options_of_ours(pairs: PairFeatures, tiny_backbone: Any) -> None:
+    rows, noise = torch.arange(8), torch.Generator()
+    phi = Pic2Word(joint_dim=128, text_width=160).eval()
+    words = phi(pairs.image[:8])
+    plain = Pic2WordObjective(tiny_backbone, pairs)(phi, rows, noise)
+    fined = Pic2WordObjective(tiny_backbone, pairs, Pic2WordOptions(word_penalty=2.0))(phi, rows, noise)
+    assert torch.allclose(fined, plain + 2 * words.square().mean())
+    softer = Pic2WordObjective(tiny_backbone, pairs, Pic2WordOptions(sharpness=1e-6))(phi, rows, noise)
+    assert float(softer) == pytest.approx(math.log(8), abs=1e-3) and float(plain) != pytest.approx(float(softer))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from llm_server import completion, good_text, written
+from llm_server import completion, good_text, user_text, written
 from PIL import Image
 
 from motacli.cli import main
@@ -27,7 +27,7 @@ def rows(count: int = 4) -> list[ImageText]:
 
 def made(host: PluginHost, *answers: Path, name: str = "batch", **options: Any) -> Any:
     values = {"llm": {"model": "m", **options.pop("llm", {})}, **options}
-    return load_generator(host, name, values | ({"answers": ",".join(map(str, answers))} if answers else {}))
+    return load_generator(host, name, values | ({"answers": [str(path) for path in answers]} if answers else {}))
 
 
 def lines(path: Path) -> list[Any]:
@@ -35,7 +35,7 @@ def lines(path: Path) -> list[Any]:
 
 
 def caption_of(request: dict[str, Any]) -> str:
-    text = request["body"]["messages"][-1]["content"]
+    text = user_text(request["body"])
     return str(json.loads(text.split("as a JSON string: ")[1].split("\n")[0]))
 
 
@@ -271,6 +271,21 @@ def test_blank_lines_and_other_line_ends_are_no_damage(host: PluginHost, tmp_pat
     assert generate(rows(), made(host, path), tmp_path / "t.jsonl").triplets == 4
 
 
+def test_pictures_go_along_where_they_are_wanted(host: PluginHost, tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (4, 4)).save(tmp_path / "0.png")
+    here = [ImageText(ImageRef(f"{i}.png", tmp_path / f"{i}.png"), f"thing {i}") for i in range(2)]
+    options = {"pictures": True, "recaption": True}
+    done = export_requests(here, made(host, **options), tmp_path / "r.jsonl")
+    (request,) = lines(tmp_path / "r.jsonl")
+    assert (done.requests, done.refused) == (1, 1)
+    assert request["body"]["messages"][-1]["content"][0]["type"] == "image_url"
+    answers = write(tmp_path / "a.jsonl", [answer(request)])
+    report = generate(here, made(host, answers, **options), tmp_path / "t.jsonl")
+    assert report.rejected == {"no answer": 1} and read_triplets(tmp_path / "t.jsonl")[0].reference_caption
+
+
 def test_no_files_of_answers_are_a_mistake(host: PluginHost, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="asks nobody") as caught:
         generate(rows(), made(host), tmp_path / "t.jsonl")
@@ -301,7 +316,7 @@ def test_the_whole_way_through_the_command(
     report = json.loads(capsys.readouterr().out)
     assert (report["rows"], report["triplets"], report["empty_rows"]) == (5, 6, 2)
     assert report["rejected"] == {"refused by the batch": 1, "no answer": 1}
-    assert report["options"]["answers"] == f"{output},{errors}" and report["seed"] == 3
+    assert report["options"]["answers"] == [str(output), str(errors)] and report["seed"] == 3
     captions = [one.reference_caption for one in read_triplets(out)]
     assert captions == [f"a dog number {i}" for i in range(3) for _ in range(2)]
     assert main([*argv, *given, "--json"], host=host) == 0

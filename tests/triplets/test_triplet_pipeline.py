@@ -288,6 +288,17 @@ def test_every_row_is_accounted_for(tmp_path: Path) -> None:
     assert report.rejected == {"divisible": 2, "nothing": 1}
 
 
+@pytest.mark.parametrize("where", ["caption", "id", "image"])
+def test_a_row_that_cannot_be_written_is_refused(where: str, tmp_path: Path) -> None:
+    half = "half \ud800 4"
+    values = {"caption": "caption 4", "id": "row4", "image": "img4"} | {where: half}
+    odd = ImageText(ImageRef(values["image"], Path("x")), values["caption"], values["id"])
+    out = tmp_path / "t.jsonl"
+    report = generate([*rows(4), odd], Counting(), out)
+    assert report.rejected == {"divisible": 2, "not valid Unicode": 1} and report.rows == 5
+    assert "\\ud800" in rejects_path(out).read_text()
+
+
 def test_filters_turn_triplets_into_rejections(tmp_path: Path) -> None:
     banned = tmp_path / "banned.txt"
     banned.write_text("caption 4\ncaption 5\n")
