@@ -9,9 +9,9 @@ from itertools import combinations
 from typing import Any
 
 from motacli.analysis.annotation_labels import QUESTIONS
-from motacli.analysis.extras import optional
 from motacli.analysis.filled_sheets import FilledSheet
 from motacli.errors import DataError
+from motacli.extras import needed
 
 Labelled = Mapping[str, Mapping[str, str]]
 """Annotators to their labels by item, what is missing left out."""
@@ -97,7 +97,7 @@ def krippendorff_alpha(labelled: Labelled) -> float | None:
 
 
 def _task(triples: Sequence[tuple[str, str, str]]) -> Any:
-    library = optional("nltk.metrics.agreement", "the agreement of annotators")
+    library = needed("nltk.metrics.agreement", "analysis", "the agreement of annotators")
     try:
         return library.AnnotationTask(data=triples)
     except ValueError as error:  # more labels than it takes

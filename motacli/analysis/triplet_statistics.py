@@ -147,9 +147,13 @@ class Tally:
         )
         self.same += reference == target
         self.repeating += repeats(captions["relative"], captions["target"])
-        texts = {"triplets": (reference, relative, target), "relative captions": relative, "target captions": target}
-        for name, text in texts.items():
-            self.seen.setdefault(name, Repeating()).add(text)
+        texts = {
+            "triplets": (reference, relative, target),
+            "relative captions": (relative,),
+            "target captions": (target,),
+        }
+        for name, together in texts.items():
+            self.seen.setdefault(name, Repeating()).add(*together)
 
 
 def triplet_statistics(

@@ -172,10 +172,10 @@ def _describe(ctx: typer.Context) -> Any:
 def _near(current: Session) -> Any:
     """What counts near-duplicates, where the library for it is there: everything else needs nothing more."""
     from motacli.analysis.duplicates import near_duplicates
-    from motacli.analysis.extras import optional
+    from motacli.extras import needed
 
     try:
-        optional("datasketch", "counting near-duplicates")
+        needed("datasketch", "analysis", "counting near-duplicates")
     except UsageError as error:
         current.console.warn(f"no near-duplicates: {error}")
         return None

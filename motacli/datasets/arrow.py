@@ -15,8 +15,8 @@ from typing import Any
 
 from motacli.contracts import ImageRef, ImageText
 from motacli.datasets.columns import USUAL, Columns, Found, image_at, image_text
-from motacli.datasets.extras import needed
 from motacli.errors import DataError
+from motacli.extras import needed
 
 EXTRA = "parquet"
 _TEXT = ("string", "large_string", "string_view")

@@ -18,9 +18,9 @@ from urllib.parse import parse_qsl
 from motacli.contracts import ImageRef, ImageText
 from motacli.datasets.arrow import missing, place_of
 from motacli.datasets.columns import USUAL, Columns, image_at, image_text
-from motacli.datasets.extras import needed
 from motacli.datasets.tables import cells
 from motacli.errors import DataError, MotaError, did_you_mean
+from motacli.extras import needed
 
 EXTRA = "hf-data"
 # A `Path` made of hf:// has lost one of its slashes.

@@ -15,7 +15,7 @@ from typing import Any
 from motacli.contracts import ImageText
 from motacli.datasets.arrow import EXTRA, explained, missing, picture_bytes, place_of, rows, storage, version
 from motacli.datasets.columns import USUAL, Columns, Found
-from motacli.datasets.extras import needed
+from motacli.extras import needed
 
 ROWS = 1024
 PICTURES = 16

@@ -12,6 +12,7 @@ import torch
 
 from motacli.contracts import ChatAnswer, ChatRequest
 from motacli.errors import MotaError, UsageError
+from motacli.extras import needed
 from motacli.llms.batching import Answered, Batcher
 from motacli.llms.errors import LLMError
 from motacli.models import resolve_device
@@ -163,14 +164,13 @@ class _Loaded:
 
 
 def _load(options: HFOptions) -> _Loaded:
-    try:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-    except ImportError as error:
-        raise UsageError("generator hf needs transformers", "pip install 'mota[hf]'") from error
+    transformers = needed("transformers", "hf", "generator hf")
     device = resolve_device(options.device)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(options.model, padding_side="left", trust_remote_code=False)
-        model: Any = AutoModelForCausalLM.from_pretrained(
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            options.model, padding_side="left", trust_remote_code=False
+        )
+        model: Any = transformers.AutoModelForCausalLM.from_pretrained(
             options.model, dtype=options.dtype, use_safetensors=True, trust_remote_code=False
         )
     except Exception as error:  # damaged files raise all kinds

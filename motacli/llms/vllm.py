@@ -8,6 +8,7 @@ from typing import Any
 
 from motacli.contracts import ChatAnswer, ChatRequest
 from motacli.errors import MotaError, UsageError
+from motacli.extras import needed
 from motacli.llms.batching import Answered, Batcher
 from motacli.llms.errors import LLMError
 from motacli.llms.hf import check_sampling, first_line
@@ -111,12 +112,8 @@ class VLLMChat:
 
 
 def _vllm() -> Any:
-    try:
-        import vllm
-        import vllm.sampling_params
-    except ImportError as error:
-        raise UsageError("generator vllm needs vLLM", "pip install 'mota[vllm]'") from error
-    return vllm
+    needed("vllm.sampling_params", "vllm", "generator vllm")
+    return needed("vllm", "vllm", "generator vllm")
 
 
 def _answer(output: Any) -> Answered:

@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 
 from motacli.contracts import Backbone, ImageText, Outcome, Rejection, Triplet
 from motacli.errors import DataError, UsageError
+from motacli.extras import needed
 
 
 class Candidate(NamedTuple):
@@ -234,11 +235,8 @@ class Language:
     WIDESPREAD = "ar bn cs da de el en es fa fi fr he hi hu id it ja ko nl no pl pt ro ru sv th tr uk vi zh"
 
     def __init__(self, code: str) -> None:
-        try:
-            from py3langid.langid import MODEL_FILE, LanguageIdentifier
-        except ImportError as error:
-            raise UsageError("the language filter needs py3langid", "pip install 'mota[filters]'") from error
-        self._code, self._identifier = code, LanguageIdentifier.from_model_file(MODEL_FILE)
+        langid = needed("py3langid.langid", "filters", "the language filter")
+        self._code, self._identifier = code, langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE)
         try:
             self._identifier.set_languages([*self.WIDESPREAD.split(), code])
         except ValueError as error:

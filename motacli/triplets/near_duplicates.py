@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from motacli.contracts import Triplet
-from motacli.errors import UsageError
+from motacli.extras import needed
 from motacli.triplets.filters import Candidate, plain
 
 PERMUTATIONS = 64
@@ -29,13 +29,12 @@ class NearDuplicates:
     reason = "near-duplicate"
 
     def __init__(self, threshold: float) -> None:
-        try:
-            from datasketch import MinHash, MinHashLSH
-        except ImportError as error:
-            raise UsageError("the near-duplicate filter needs datasketch", "pip install 'mota[filters]'") from error
+        datasketch = needed("datasketch", "filters", "the near-duplicate filter")
         self._threshold = threshold
-        self._empty: Any = MinHash(num_perm=PERMUTATIONS)
-        self._index: Any = MinHashLSH(threshold=min(threshold, _INDEXED), num_perm=PERMUTATIONS, weights=_WEIGHTS)
+        self._empty: Any = datasketch.MinHash(num_perm=PERMUTATIONS)
+        self._index: Any = datasketch.MinHashLSH(
+            threshold=min(threshold, _INDEXED), num_perm=PERMUTATIONS, weights=_WEIGHTS
+        )
         self._kept: list[tuple[str, Any]] = []
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from triplet_files import record, write
 
-from motacli.analysis import extras
+from motacli import extras
 from motacli.analysis.annotation_sheet import write_sheet
 from motacli.analysis.annotator_agreement import agreement, krippendorff_alpha, pair_agreement
 from motacli.analysis.filled_sheets import read_sheets
@@ -142,8 +142,8 @@ def test_without_the_record_any_type_goes(sheet: Path) -> None:
 
 def test_without_nltk_the_extra_is_named(sheet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> None:
-        raise ImportError(name)
+        raise ModuleNotFoundError(name)
 
     monkeypatch.setattr(extras, "import_module", missing)
-    with pytest.raises(UsageError, match=r"needs the package nltk.*mota\[analysis\]"):
+    with pytest.raises(UsageError, match=r"needs nltk .*mota\[analysis\]"):
         agreement(read_sheets([fill(sheet, "one"), fill(sheet, "two")]))

@@ -215,7 +215,7 @@ def test_distillation_is_at_its_best_where_phi_gives_the_optimised_words(
 
 def test_a_softer_temperature_and_a_penalty_are_options_of_ours(pairs: PairFeatures, tiny_backbone: Any) -> None:
     rows, noise = torch.arange(8), torch.Generator()
-    phi = Pic2Word(joint_dim=128, text_width=160).eval()
+    phi = Pic2Word(joint_dim=128, text_width=160).eval().requires_grad_(False)
     words = phi(pairs.image[:8])
     plain = Pic2WordObjective(tiny_backbone, pairs)(phi, rows, noise)
     fined = Pic2WordObjective(tiny_backbone, pairs, Pic2WordOptions(word_penalty=2.0))(phi, rows, noise)

@@ -203,5 +203,5 @@ def test_nothing_there(tmp_path: Path) -> None:
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(UsageError, match=r"read with datasets \(pip install 'mota\[hf-data\]'\)"):
+    with pytest.raises(UsageError, match=r"needs datasets \(pip install 'mota\[hf-data\]'\)"):
         open_source("hf-hub:owner/name")

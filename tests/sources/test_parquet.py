@@ -200,7 +200,7 @@ def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     path = write(tmp_path / "x.parquet", held(1))
     for name in [name for name in sys.modules if name.partition(".")[0] == "pyarrow"]:
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(UsageError, match=r"x\.parquet is read with pyarrow \(pip install 'mota\[parquet\]'\)"):
+    with pytest.raises(UsageError, match=r"x\.parquet needs pyarrow \(pip install 'mota\[parquet\]'\)"):
         open_source(path)
 
 
