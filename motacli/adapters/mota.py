@@ -52,6 +52,10 @@ class MotaAdapter(nn.Module):
             top_k=options.top_k,
         )
 
+    def calibrate(self, features: Tensor) -> None:
+        """Take the measure of the training features ``(N, d)``; see `MDM.calibrate`."""
+        self.mdm.calibrate(features)
+
     def route(self, backbone: Backbone, pseudo_words: Tensor, prompts: Sequence[TokenPrompt]) -> Tensor:
         """How the experts are mixed for each query: pseudo-words ``(B, n, w)`` and prompts to gates ``(B, K)``."""
         longest = max(max((len(p.suffix) for p in prompts), default=0), 1)

@@ -156,7 +156,10 @@ def train_adapter(
     data = data.to(backbone.device)
     if options.needs_base and data.base is None:
         data = with_base(data, backbone, inversion)
-    adapter.mdm.calibrate(data.image)
+    calibrate = getattr(adapter, "calibrate", None)
+    if calibrate is not None:
+        calibrate(data.image)
+    unit = data.image.float().pow(2).mean().sqrt()
     decayed = [p for p in adapter.parameters() if p.ndim == 2]
     plain = [p for p in adapter.parameters() if p.ndim != 2]
     optimizer = torch.optim.AdamW(
@@ -171,7 +174,8 @@ def train_adapter(
         rows = next(batches)
         for group in optimizer.param_groups:
             group["lr"] = options.lr * _schedule(step, options)
-        loss, gates, accuracy = _step_loss(adapter, backbone, inversion, data, torch.from_numpy(rows), options, noise)
+        drawn = torch.from_numpy(rows)
+        loss, gates, accuracy = _step_loss(adapter, backbone, inversion, data, drawn, options, unit, noise)
         if not torch.isfinite(loss):
             raise MotaError(f"the loss is not finite at step {step + 1}", "lower --lr, or look for broken features")
         optimizer.zero_grad(set_to_none=True)
@@ -229,12 +233,14 @@ def _step_loss(
     data: TripletFeatures,
     rows: Tensor,
     options: TrainOptions,
+    unit: Tensor,
     noise: torch.Generator,
 ) -> tuple[Tensor, Tensor, float]:
+    """The loss of the triplets ``rows`` ``(B,)``; ``unit`` is the size of the image features' entries."""
     features = data.image[rows]
     if options.noise:
         drawn = torch.randn(features.shape, generator=noise).to(features.device)
-        features = features + options.noise * adapter.mdm.unit * drawn
+        features = features + options.noise * unit * drawn
     prompts = [data.prompts[row] for row in rows.tolist()]
     composed, gates = compose_in_chunks(adapter, backbone, inversion, features, prompts)
     target, scale = data.target[rows], backbone.logit_scale
