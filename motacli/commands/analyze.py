@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from motacli.commands import options
+from motacli.commands.analyze_features import features
 from motacli.commands.session import Session, session
 from motacli.errors import UnknownNameError, UsageError, listed
 from motacli.runs import refuse_existing
@@ -49,9 +50,10 @@ CorruptionKind = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    analyze = typer.Typer(help="Look at what training data says.", no_args_is_help=True)
+    analyze = typer.Typer(help="Look at what training data says, and at what an adapter does.", no_args_is_help=True)
     analyze.command("triplets")(triplets)
     analyze.command("agreement")(agreement)
+    analyze.command("features")(features)
     app.add_typer(analyze, name="analyze")
 
 

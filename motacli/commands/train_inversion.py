@@ -150,17 +150,10 @@ def _refuse_mixtures(given: Mapping[str, Any]) -> None:
 
 def _values(params: Mapping[str, Any], more: Sequence[str]) -> dict[str, Any]:
     """What flags and ``--option`` say; ``oti.steps=100`` sets an option inside of one."""
-    values: dict[str, Any] = {}
-    for key, value in read_assignments(more).items():
+    values = read_assignments(more)
+    for key in values:
         if key in FLAGS:
             raise UsageError(f"{key!r} is not for --option", f"give --{key.replace('_', '-')}")
-        outer, dot, inner = key.partition(".")
-        if not dot:
-            values[key] = value
-        elif isinstance(values.setdefault(outer, {}), dict):
-            values[outer][inner] = value
-        else:
-            raise UsageError(f"option {outer!r} is given twice")
     if params["faithful"]:
         values["masking"] = "faithful"
     given = {flag: params[flag] for flag in FLAGS if params[flag] is not None}

@@ -27,8 +27,8 @@ class AskOptions:
 
     At most ``concurrency`` requests are under way, fewer while the server says it is too many. A request is sent at
     most ``attempts`` times. Between them lie ``backoff`` seconds, doubled each time up to ``longest_wait`` and drawn at
-    random from half of it up, or longer where the server says so. A server that nothing reaches for ``patience``
-    seconds is gone.
+    random from half of it up, or longer where the server says so. A server that nothing reaches, or that fails all,
+    for ``patience`` seconds is gone.
     """
 
     concurrency: int = field(default=32, metadata=_NOT_IDENTITY)
@@ -61,9 +61,12 @@ class Abandoned(Exception):
 
 @dataclass
 class _Tries:
-    """What became of one request so far: how often it was sent, and how many attempts in a row were in vain."""
+    """What became of one request so far: how often it was sent, and how many attempts in a row were in vain.
 
-    begun: float = field(default_factory=time.monotonic)
+    ``begun`` is when the latest attempt was, ``reached`` when one last got to the server.
+    """
+
+    begun: float = 0.0
     reached: float = field(default_factory=time.monotonic)
     sent: int = 0
     in_vain: int = 0
@@ -90,7 +93,7 @@ class Asker:
     """Asks one client on behalf of many.
 
     A server counts as gone, and `ask` raises `MotaError`, where nothing reaches it for a while, or where a request used
-    up its attempts and no other was answered in all that time. One bad request among good ones is only given up.
+    up its attempts and for a while no other is answered either. One bad request among good ones is only given up.
     """
 
     def __init__(self, client: LLMClient, options: AskOptions, seed: int = 0) -> None:
@@ -100,7 +103,7 @@ class Asker:
         self._random = Random(seed)
         self._answered = time.monotonic()
         self._ever = False
-        self._failing: set[str] = set()
+        self._active = 0
         inline = inspect.iscoroutinefunction(client.complete)
         self._complete: Callable[[ChatRequest], Awaitable[ChatAnswer]] = (
             client.complete if inline else lambda request: asyncio.to_thread(client.complete, request)  # type: ignore[arg-type]
@@ -111,10 +114,17 @@ class Asker:
 
         Raises `MotaError` where no request will be answered, and `Abandoned` where `stopping` is set meanwhile.
         """
+        self._active += 1
+        try:
+            return await self._ask(request, read)
+        finally:
+            self._active -= 1
+
+    async def _ask(self, request: ChatRequest, read: Callable[[str], T]) -> Asked[T]:
         tries = _Tries()
         while True:
             try:
-                answer = await self._once(request)
+                answer = await self._once(request, tries)
             except LLMError as error:
                 failure = error
                 tries.failed(error)
@@ -126,30 +136,29 @@ class Asker:
                 except LLMError as error:
                     failure = error
             final = failure.remedy == "give up" or (failure.reached and tries.sent >= self.options.attempts)
-            await self._raise_where_gone(failure, request, tries, final)
+            await self._raise_where_gone(failure, tries, final)
             if final:
                 return tries.asked(None, failure)
             if failure.remedy == "wait":
                 await self._pause(self._wait(failure, tries.in_vain))
 
-    async def _once(self, request: ChatRequest) -> ChatAnswer:
+    async def _once(self, request: ChatRequest, tries: _Tries) -> ChatAnswer:
         async with self._pace:
             if self.stopping.is_set():
                 raise Abandoned
+            tries.begun = time.monotonic()
             return await self._complete(request)
 
     def _alive(self) -> None:
         self._answered = time.monotonic()
         self._ever = True
-        self._failing.clear()
 
-    async def _raise_where_gone(self, error: LLMError, request: ChatRequest, tries: _Tries, final: bool) -> None:
+    async def _raise_where_gone(self, error: LLMError, tries: _Tries, final: bool) -> None:
         if error.remedy == "stop":
             raise MotaError(f"the language model cannot be asked: {error.message}", error.hint)
         if error.remedy != "wait":
             self._alive()  # an answer, if a bad one
             return
-        self._failing.add(request.key)
         if error.reason == RATE_LIMIT:
             self._pace.slower()
         silence = time.monotonic() - max(tries.reached, self._answered)
@@ -161,13 +170,13 @@ class Asker:
             )
 
     async def _fails_everyone(self, tries: _Tries) -> bool:
-        """Whether others fail as well as a request that used up its attempts; what is under way may have to tell."""
+        """Whether nobody is answered for a while after a request used up its attempts, others being under way."""
+        if not self._ever:
+            return True
         until = time.monotonic() + self.options.patience
-        while self._answered < tries.begun:
-            if not self._ever or len(self._failing) > 1:
+        while self._answered < tries.begun and self._active > 1:
+            if time.monotonic() > until:
                 return True
-            if not self._pace.under_way or time.monotonic() > until:
-                return False
             await self._pause(_LOOK_AGAIN)
         return False
 

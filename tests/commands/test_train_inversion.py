@@ -98,7 +98,7 @@ def unfit() -> PluginHost:
         (["lincir", "--option", "steps=1"], 2, "give --steps"),
         (["lincir", "--option", "noise=-1"], 2, "noise must not be negative"),
         (["lincir", "--batch-size", "1"], 2, "--batch-size"),
-        (["searle", "--option", "oti=3", "--option", "oti.steps=2"], 2, "'oti' is given twice"),
+        (["searle", "--option", "oti=3", "--option", "oti.steps=2"], 2, "'oti' is given both as a whole and in parts"),
         (["searle", "--option", "oti.step=2"], 2, "did you mean 'steps'"),
         (["lincir", "--device", "bogus"], 2, "device 'bogus' cannot be used"),
         (["lincir", "--features", "nowhere.h5"], 1, "no such feature file"),

@@ -164,7 +164,8 @@ def test_five_thousand_captions_under_all_faults(host: PluginHost, tmp_path: Pat
     assert set(everyone) == {f"row{i}" for i in range(5000)} and set(everyone.values()) == {1}
     assert len(accepted) > 4950 and all(one["reason"] for one in refused)
     assert set(server.served) == {*faults, "good"} and max(server.asked.values()) <= 4
-    assert sum(server.asked.values()) == report.requests
+    # A request on a connection that the server is about to drop was sent, though the server never saw it.
+    assert sum(server.asked.values()) <= report.requests < sum(server.asked.values()) + 50
 
 
 def test_only_as_many_are_under_way_as_asked_for(host: PluginHost, tmp_path: Path) -> None:
@@ -182,7 +183,7 @@ def test_a_server_that_dies_is_noticed_and_the_run_goes_on_later(host: PluginHos
         )
 
     with LLMServer(always=dying) as server, pytest.raises(MotaError, match="is gone"):
-        generate(rows(60), through(server, host, asking={"attempts": 2, "concurrency": 4}), out)
+        generate(rows(60), through(server, host, asking={"attempts": 2, "concurrency": 4, "patience": 0.3}), out)
     before = set(server.asked)
     with LLMServer() as server:
         report = generate(rows(60), through(server, host), out)
