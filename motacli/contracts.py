@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from motacli.benchmarks.protocol import EvalProtocol
     from motacli.compose import TokenPrompt
     from motacli.inversions.data import PairFeatures
-    from motacli.inversions.watch import Watch
+    from motacli.watch import Watch
 
 # ---------------------------------------------------------------------------------------------- records
 
@@ -263,6 +263,24 @@ class Backbone(Protocol):
 
     def fingerprint(self) -> str:
         """A digest of weights and preprocessing: equal digests mean interchangeable features."""
+
+
+@runtime_checkable
+class TunableText(Protocol):
+    """What a `Backbone` has besides if its text tower can be run with other weights than its own.
+
+    Adapters that change those (``lora``, ``text-tuning``, ``full-text``) refuse a backbone without it. The names of the
+    weights are open_clip's (``transformer.resblocks.0.attn.in_proj_weight``), relative to the text tower.
+    """
+
+    def text_weights(self) -> Mapping[str, Tensor]:
+        """Everything that the text tower holds, token embeddings included, by name; not to be written to."""
+
+    def with_text_weights(self, weights: Mapping[str, Tensor]) -> Backbone:
+        """A backbone with ``weights`` in place of those of the same names, which gradients flow to.
+
+        All else is shared, and the backbone itself never changes.
+        """
 
 
 @runtime_checkable

@@ -56,12 +56,15 @@ class AdapterRecord:
 
 def state_digest(part: object) -> str | None:
     """SHA-256 (first 16 digits) of a network's state dict; None for a part that has none."""
-    if not isinstance(part, nn.Module):
-        return None
+    return tensors_digest(part.state_dict()) if isinstance(part, nn.Module) else None
+
+
+def tensors_digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 (first 16 digits) of named tensors, their types and shapes."""
     digest = hashlib.sha256()
-    for key, value in sorted(part.state_dict().items()):
+    for key, value in sorted(tensors.items()):
         digest.update(f"{key}|{value.dtype}|{tuple(value.shape)}|".encode())
-        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]
 
 

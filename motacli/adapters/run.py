@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,14 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from motacli.adapters.domains import Domain, Draws, ImageFeatures, Mixture
-from motacli.adapters.files import WEIGHTS, save_adapter, state_digest
+from motacli.adapters.files import WEIGHTS, save_adapter, state_digest, tensors_digest
 from motacli.adapters.training import History, TrainOptions, TripletFeatures, prepare, train_adapter
 from motacli.assignments import write_assignments
 from motacli.console import NullProgress, Progress
 from motacli.contracts import Backbone, Inversion, Triplet
 from motacli.encoding import unique_rows
 from motacli.errors import DataError, UsageError
-from motacli.runs import PROVENANCE, RunDir, file_digest, provenance
+from motacli.runs import PROVENANCE, RunDir, explained, file_digest, provenance
+from motacli.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ def train_run(
     training: TrainOptions | None = None,
     progress: Progress | None = None,
     mixture: Mixture | None = None,
+    watch: Watch | None = None,
 ) -> TrainedAdapter:
     """Train ``build(backbone, options)`` on the triplets; the same seed gives the same weights on the same machine.
 
@@ -69,7 +72,7 @@ def train_run(
     """
     training = training or TrainOptions()
     data = gather(backbone, triplets, features, training, progress)
-    return train_prepared(backbone, inversion, data, build, options, training, progress, mixture)
+    return train_prepared(backbone, inversion, data, build, options, training, progress, mixture, watch)
 
 
 def gather(
@@ -96,15 +99,17 @@ def train_prepared(
     training: TrainOptions,
     progress: Progress | None = None,
     mixture: Mixture | None = None,
+    watch: Watch | None = None,
 ) -> TrainedAdapter:
-    """`train_run` on what `gather` computed."""
+    """`train_run` on what `gather` computed. Training says how far it is to ``watch``, or else to ``progress``."""
     started = time.perf_counter()
     draws = None if mixture is None else Draws(mixture, training)
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they are
         torch.manual_seed(training.seed)
         adapter = build(backbone, options).to(backbone.device)
-        with _bar(progress or NullProgress(), training.steps) as on_step:
-            history = train_adapter(adapter, backbone, inversion, data, training, on_step, draws)
+        watch = watch or Watch(progress=progress or NullProgress())
+        identity = {} if watch.work is None else _identity(adapter, backbone, inversion, data, mixture)
+        history = train_adapter(adapter, backbone, inversion, data, training, draws, watch, identity)
     trainable = _count(adapter)
     return TrainedAdapter(
         adapter=adapter,
@@ -145,6 +150,7 @@ def write_run(
 ) -> TrainSummary:
     """Write the adapter, ``metrics.json`` (summary and history) and ``provenance.json`` to a run's folder.
 
+    The work that an unfinished training kept there is removed.
     ``digests`` are those of the files that went in; the weights' are added.
     """
     history, training = trained.history, trained.training
@@ -171,9 +177,15 @@ def write_run(
     weights = {"backbone": backbone.fingerprint(), "inversion": digest or "", "adapter": file_digest(run.file(WEIGHTS))}
     device, seed = str(backbone.device), training.seed
     run.write_json(PROVENANCE, provenance(plugins=plugins, device=device, seed=seed, digests={**digests, **weights}))
+    work = run.work / WORK
+    if work.is_dir():
+        with explained(work):
+            shutil.rmtree(work)
     return summary
 
 
+WORK = "work"
+"""What an unfinished run keeps besides."""
 FLAGS = ("steps", "lr", "wd", "batch_size", "warmup", "beta", "seed")
 """The training options that are flags of ``mota train``; their defaults are those of `TrainOptions`."""
 
@@ -209,18 +221,17 @@ def _count(part: object) -> int:
     return sum(p.numel() for p in part.parameters()) if isinstance(part, nn.Module) else 0
 
 
-@contextmanager
-def _bar(progress: Progress, steps: int) -> Iterator[Callable[[int, float], None]]:
-    """A callback that moves a bar on by one step."""
-    bar = progress.track(range(steps), "training the adapter")
-    next(bar, None)
-    try:
-        yield lambda step, loss: _advance(bar)
-    finally:
-        close = getattr(bar, "close", None)
-        if close is not None:
-            close()
-
-
-def _advance(bar: Iterator[int]) -> None:
-    next(bar, None)
+def _identity(
+    adapter: Any, backbone: Backbone, inversion: Inversion, data: TripletFeatures, mixture: Mixture | None
+) -> dict[str, Any]:
+    """What a training that is to go on must have in common with the one that stopped."""
+    parts = {"image": data.image, "target": data.target, "reference": data.reference}
+    return {
+        "adapter": adapter.name,
+        "options": asdict(adapter.options),
+        "backbone": backbone.fingerprint(),
+        "inversion": state_digest(inversion),
+        "data": tensors_digest(parts),
+        "prompts": hashlib.sha256(repr(data.prompts).encode()).hexdigest()[:16],
+        "mixture": None if mixture is None else asdict(mixture),
+    }

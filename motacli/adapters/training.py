@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from motacli.adapters.mota import MotaAdapter
 from motacli.adapters.objective import candidate_entropy, entropy_weights, weighted_info_nce
 from motacli.adapters.prompts import balance_loss
 from motacli.compose import TokenPrompt, batches_by_length, compose_base, tokenize_prompt
 from motacli.contracts import Backbone, Inversion, Prompt, Triplet
 from motacli.encoding import encode_texts
 from motacli.errors import DataError, MotaError, UnknownNameError
+from motacli.training_state import TrainingState
+from motacli.watch import Watch
 
 SCOPES = ("batch", "bank")
 CHUNK = 32
@@ -140,57 +142,71 @@ def with_base(
 
 
 def train_adapter(
-    adapter: MotaAdapter,
+    adapter: Any,
     backbone: Backbone,
     inversion: Inversion,
     data: TripletFeatures,
     options: TrainOptions,
-    on_step: Callable[[int, float], None] | None = None,
     batches: Iterator[np.ndarray] | None = None,
+    watch: Watch | None = None,
+    identity: Mapping[str, Any] | None = None,
 ) -> History:
     """Train ``adapter`` in place for ``options.steps`` steps; the same seed gives the same weights.
 
-    ``batches`` are the row numbers of each step, by default `shuffled_batches` of all rows. Raises `MotaError` when the
-    loss is not finite.
+    ``batches`` are the row numbers of each step, by default `shuffled_batches` of all rows. Where ``watch`` has a
+    folder for work, a state is kept there, and a training of the same ``identity`` that finds one goes on with it and
+    ends with the weights of one that ran through, bit for bit on a CPU. Raises `MotaError` when the loss is not finite.
     """
-    data = data.to(backbone.device)
+    watch, data = watch or Watch(), data.to(backbone.device)
     if options.needs_base and data.base is None:
         data = with_base(data, backbone, inversion)
     calibrate = getattr(adapter, "calibrate", None)
     if calibrate is not None:
         calibrate(data.image)
     unit = data.image.float().pow(2).mean().sqrt()
-    decayed = [p for p in adapter.parameters() if p.ndim == 2]
-    plain = [p for p in adapter.parameters() if p.ndim != 2]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": options.wd}, {"params": plain, "weight_decay": 0.0}], lr=options.lr
-    )
+    state = TrainingState({**(identity or {}), "training": asdict(options)}, adapter, _optimizer(adapter, options))
     noise = torch.Generator().manual_seed(options.seed)
-    history = History()
     if batches is None:
         batches = shuffled_batches(len(data), options.batch_size, row_order(options.seed))
+    if watch.work is not None and state.load(watch.work):
+        watch.progress.log(f"going on after {state.step} of {options.steps} steps")
+        noise.set_state(state.random["noise"])
+        torch.set_rng_state(state.random["torch"])
+        for _ in range(state.step):
+            next(batches)
     adapter.train()
-    for step in range(options.steps):
-        rows = next(batches)
-        for group in optimizer.param_groups:
+    for step in watch.progress.track(range(state.step, options.steps), "training the adapter"):
+        drawn = torch.from_numpy(next(batches))
+        for group in state.optimizer.param_groups:
             group["lr"] = options.lr * _schedule(step, options)
-        drawn = torch.from_numpy(rows)
         loss, gates, accuracy = _step_loss(adapter, backbone, inversion, data, drawn, options, unit, noise)
         if not torch.isfinite(loss):
             raise MotaError(f"the loss is not finite at step {step + 1}", "lower --lr, or look for broken features")
-        optimizer.zero_grad(set_to_none=True)
+        state.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(adapter.parameters(), 1.0)
-        optimizer.step()
-        if on_step is not None:
-            on_step(step + 1, float(loss.detach()))
-        if (step + 1) % 10 == 0 or step + 1 == options.steps:
-            history.step.append(step + 1)
-            history.loss.append(float(loss.detach()))
-            history.accuracy.append(accuracy)
-            history.usage.append([round(float(g), 4) for g in gates.detach().mean(0)])
+        state.optimizer.step()
+        state.step = step + 1
+        if state.step % 10 == 0 or state.step == options.steps:
+            usage = [round(float(g), 4) for g in gates.detach().mean(0)]
+            state.checks.append(
+                {"step": state.step, "loss": float(loss.detach()), "accuracy": accuracy, "usage": usage}
+            )
+        if watch.on_step is not None:
+            watch.on_step(state.step, float(loss.detach()))
+        if watch.work is not None and state.step % watch.save_every == 0:
+            state.random = {"noise": noise.get_state(), "torch": torch.get_rng_state()}
+            state.save(watch.work)
     adapter.eval()
-    return history
+    return History(**{name: [check[name] for check in state.checks] for name in ("step", "loss", "accuracy", "usage")})
+
+
+def _optimizer(adapter: nn.Module, options: TrainOptions) -> torch.optim.Optimizer:
+    """AdamW; vectors, and parameters of more than two dimensions such as prompts, are exempt from weight decay."""
+    decayed = [p for p in adapter.parameters() if p.ndim == 2]
+    plain = [p for p in adapter.parameters() if p.ndim != 2]
+    groups = [{"params": decayed, "weight_decay": options.wd}, {"params": plain, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=options.lr)
 
 
 def row_order(seed: int, *part: int) -> np.random.Generator:
@@ -209,7 +225,7 @@ def shuffled_batches(rows: int, size: int, rng: np.random.Generator) -> Iterator
 
 
 def compose_in_chunks(
-    adapter: MotaAdapter, backbone: Backbone, inversion: Inversion, features: Tensor, prompts: Sequence[TokenPrompt]
+    adapter: Any, backbone: Backbone, inversion: Inversion, features: Tensor, prompts: Sequence[TokenPrompt]
 ) -> tuple[Tensor, Tensor]:
     """What the adapter gives for all rows, computed for `CHUNK` rows of like length at a time: composed, gates.
 
@@ -227,7 +243,7 @@ def _schedule(step: int, options: TrainOptions) -> float:
 
 
 def _step_loss(
-    adapter: MotaAdapter,
+    adapter: Any,
     backbone: Backbone,
     inversion: Inversion,
     data: TripletFeatures,

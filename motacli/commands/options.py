@@ -62,6 +62,7 @@ LearningRate = Annotated[float, typer.Option("--lr", min=0.0, help="Peak learnin
 WeightDecay = Annotated[float, typer.Option("--wd", min=0.0, help="Weight decay.")]
 Epochs = Annotated[int, typer.Option("--epochs", min=1, help="Passes over the data.")]
 Warmup = Annotated[int, typer.Option("--warmup", min=0, help="Steps of linear warm-up.")]
+SaveEvery = Annotated[int, typer.Option("--save-every", min=1, help="Steps between two states to go on from.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")]
 
 # ---------------------------------------------------------------------------------------------- language models

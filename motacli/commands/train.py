@@ -69,22 +69,27 @@ def train(
     seed: TrainSeed = None,
     option: Shape = None,
     train_option: More = None,
+    save_every: options.SaveEvery = 200,
+    resume: options.Resume = False,
 ) -> None:
-    """Train an adapter on triplets and cached image features; backbone and inversion network stay frozen."""
+    """Train an adapter on triplets and cached image features; backbone and inversion network stay frozen.
+
+    Killed, it goes on by --resume and ends with the same weights."""
     from motacli.adapters.domains import Mixture
-    from motacli.adapters.run import settled_options, train_run, write_run
+    from motacli.adapters.run import WORK, settled_options, train_run, write_run
     from motacli.adapters.training import TrainOptions
     from motacli.config import parse_options
     from motacli.models import BackboneChoice, load_backbone, load_inversion
     from motacli.runs import RunDir
     from motacli.triplets.schema import read_triplets
+    from motacli.watch import Watch
 
     current = session(ctx)
     training = parse_options(TrainOptions, _training_values(ctx, train_option or ()), "training options")
     build: Any = current.host.component("adapters", adapter_type).load()
     shape = parse_options(build.Options, read_assignments(option or ()), f"options of adapter {adapter_type!r}")
     shares = _shares(mix)
-    with RunDir.create(out) as run:
+    with RunDir.create(out, resume=resume) as run:
         digests = {**_digests("triplets", triplets), **_digests("features", features)}
         rows = [read_triplets(path) for path in triplets]
         mixture = Mixture(tuple(map(str, triplets)), tuple(map(len, rows)), shares)
@@ -93,7 +98,8 @@ def train(
         backbone = load_backbone(current.host, choice)
         phi = load_inversion(current.host, inversion, backbone, inversion_weights)
         known, pooled = _features(features), list(chain.from_iterable(rows))
-        done = train_run(backbone, phi, pooled, known, build, shape, training, current.console, mixture)
+        watch = Watch(progress=current.console, work=run.work / WORK, save_every=save_every)
+        done = train_run(backbone, phi, pooled, known, build, shape, training, current.console, mixture, watch)
         summary = write_run(run, done, backbone, phi, digests, current.versions())
         run.write_config("train", {**chosen_options(ctx), **settled_options(training, shape)})
     if current.console.json:

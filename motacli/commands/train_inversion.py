@@ -16,7 +16,7 @@ from motacli.errors import UsageError
 
 if TYPE_CHECKING:
     from motacli.contracts import Backbone
-    from motacli.inversions.watch import Watch
+    from motacli.watch import Watch
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Inversion, see `mota ls inversions`.")]
 Features = Annotated[Path | None, typer.Option("--features", help="Features that `mota cache --data` wrote.")]
@@ -38,7 +38,6 @@ More = Annotated[
     typer.Option("--option", metavar="KEY=VALUE", help="Another option of its training, as dropout=0.5; repeatable."),
 ]
 Faithful = Annotated[bool, typer.Option("--faithful", help="LinCIR: mask captions as its authors' code does.")]
-SaveEvery = Annotated[int, typer.Option("--save-every", min=1, help="Steps between two states to go on from.")]
 Validate = Annotated[
     str | None, typer.Option("--validate", metavar="BENCHMARK", help="Benchmark to look at while training.")
 ]
@@ -79,7 +78,7 @@ def train_inversion(
     seed: TrainSeed = None,
     option: More = None,
     faithful: Faithful = False,
-    save_every: SaveEvery = 200,
+    save_every: options.SaveEvery = 200,
     validate: Validate = None,
     validate_every: ValidateEvery = 1000,
     data_root: Root = None,
@@ -119,7 +118,7 @@ def train_inversion(
 
 def _watch(given: Mapping[str, Any], current: Session, backbone: Backbone, work: Path) -> Watch:
     from motacli.inversions.validation import validator
-    from motacli.inversions.watch import Watch
+    from motacli.watch import Watch
 
     validate = None
     if given["validate"] is not None:

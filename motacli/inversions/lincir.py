@@ -22,7 +22,7 @@ from motacli.inversions.keywords import KeywordTagger, Run, Tagger, find_tagger
 from motacli.inversions.masking import MASKINGS, Masking, Pieces
 from motacli.inversions.phi import Phi
 from motacli.inversions.training import InversionOptions, fit_network, require
-from motacli.inversions.watch import Watch
+from motacli.watch import Watch
 
 NoiseFamily = Literal["scaled gaussian", "gaussian", "uniform", "none"]
 _KEPT_ROWS = 500_000

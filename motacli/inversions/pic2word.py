@@ -14,7 +14,7 @@ from motacli.contracts import Backbone
 from motacli.inversions.data import PairFeatures, photo_prompt, require_images, spliced_features
 from motacli.inversions.sizes import Sizes
 from motacli.inversions.training import InversionOptions, fit_network, require
-from motacli.inversions.watch import Watch
+from motacli.watch import Watch
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from motacli.contracts import Backbone
 from motacli.errors import UsageError
 from motacli.inversions.data import PairFeatures
 from motacli.inversions.files import WEIGHTS, save_inversion
-from motacli.inversions.watch import Watch
 from motacli.runs import PROVENANCE, RunDir, explained, file_digest, provenance
+from motacli.watch import Watch
 
 METRICS = "metrics.json"
 WORK = "work"

@@ -31,7 +31,7 @@ from motacli.inversions.phrases import (
     rule_phrases,
 )
 from motacli.inversions.training import InversionOptions, fit_network, require
-from motacli.inversions.watch import Watch
+from motacli.watch import Watch
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from motacli.contracts import Backbone
 from motacli.errors import DataError, MotaError, UsageError
 from motacli.inversions.data import PairFeatures, recall_at_1
-from motacli.inversions.state import TrainingState
-from motacli.inversions.watch import Watch
+from motacli.training_state import TrainingState
+from motacli.watch import Watch
 
 CHECKED_ROWS = 1000
 """Rows of the data among which the record's recall is computed."""
@@ -195,16 +195,16 @@ def _step(
     for group in state.optimizer.param_groups:
         group["lr"] = options.lr * _schedule(state.step, options, steps)
     with _autocast(options, device):
-        loss = objective(state.phi, torch.from_numpy(rows), noise)
+        loss = objective(state.network, torch.from_numpy(rows), noise)
     if not torch.isfinite(loss):
         raise MotaError(f"the loss is not finite at step {state.step + 1}", "lower --lr, or look for broken features")
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     if options.clip:
-        torch.nn.utils.clip_grad_norm_(state.phi.parameters(), options.clip)
+        torch.nn.utils.clip_grad_norm_(state.network.parameters(), options.clip)
     state.optimizer.step()
     if state.average:
-        weights = state.phi.state_dict()
+        weights = state.network.state_dict()
         for key, value in state.average.items():
             value.lerp_(weights[key], 1 - options.ema)
     return float(loss.detach())
@@ -229,29 +229,29 @@ def _batches(size: int, options: InversionOptions, first: int, steps: int) -> It
 def _check(state: TrainingState, watch: Watch) -> None:
     """Validate the network, or the average of its weights where one is kept."""
     assert watch.validate is not None
-    training = {key: value.clone() for key, value in state.phi.state_dict().items()}
+    training = {key: value.clone() for key, value in state.network.state_dict().items()}
     if state.average:
-        state.phi.load_state_dict(state.average)
-    state.phi.eval()
+        state.network.load_state_dict(state.average)
+    state.network.eval()
     with torch.random.fork_rng(devices=[]):
-        scores = dict(watch.validate(state.phi))
+        scores = dict(watch.validate(state.network))
     if watch.keep_best and watch.keep_best not in scores:
         raise UsageError(f"validation knows no {watch.keep_best!r}", f"it has {', '.join(scores)}")
     earlier = [check[watch.keep_best] for check in state.checks] if watch.keep_best else []
     if watch.keep_best and scores[watch.keep_best] > max(earlier, default=-1.0):
-        state.best = {key: value.cpu().clone() for key, value in state.phi.state_dict().items()}
+        state.best = {key: value.cpu().clone() for key, value in state.network.state_dict().items()}
     state.checks.append({"step": state.step, **scores})
-    state.phi.load_state_dict(training)
-    state.phi.train()
+    state.network.load_state_dict(training)
+    state.network.train()
 
 
 def _settle(state: TrainingState, watch: Watch, options: InversionOptions) -> None:
     """Leave the network with the weights that the training is about, in eval mode."""
     if watch.keep_best and state.best:
-        state.phi.load_state_dict(state.best)
+        state.network.load_state_dict(state.best)
     elif options.ema:
-        state.phi.load_state_dict(state.average)
-    state.phi.eval()
+        state.network.load_state_dict(state.average)
+    state.network.eval()
 
 
 def _due(step: int, every: int, steps: int) -> bool:

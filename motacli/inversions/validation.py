@@ -10,8 +10,8 @@ from torch import nn
 from motacli.console import Progress
 from motacli.contracts import Backbone, Benchmark
 from motacli.evaluating import encode_units, evaluate, select_units
-from motacli.inversions.watch import Validate
 from motacli.query_sources import Composed
+from motacli.watch import Validate
 
 
 def validator(

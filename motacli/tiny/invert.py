@@ -20,10 +20,10 @@ from motacli.inversions.data import PairFeatures
 from motacli.inversions.files import save_inversion
 from motacli.inversions.recipes import read_recipe
 from motacli.inversions.sources import cached_features
-from motacli.inversions.watch import Watch
 from motacli.models import BackboneChoice, load_backbone
 from motacli.plugins import load_plugins
 from motacli.tiny.make import make_pairs
+from motacli.watch import Watch
 
 SEED = 777
 """Of the training pairs; the worlds of `motacli.tiny.make` with other seeds have other pictures."""

@@ -22,9 +22,9 @@ from motacli.inversions.oti import OTIOptions, invert
 from motacli.inversions.phrases import CaptionBook, caption_prompt, first_concept
 from motacli.inversions.pic2word import Pic2Word, Pic2WordObjective, Pic2WordOptions
 from motacli.inversions.searle import Searle, SearleObjective, SearleOptions
-from motacli.inversions.watch import Watch
 from motacli.tiny import grammar
 from motacli.tiny.world import sample_scenes
+from motacli.watch import Watch
 
 ROWS = 64
 

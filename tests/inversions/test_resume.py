@@ -22,10 +22,10 @@ from motacli.inversions.lincir import LinCIR, LinCIROptions
 from motacli.inversions.oti import OTIOptions
 from motacli.inversions.pic2word import Pic2Word, Pic2WordOptions
 from motacli.inversions.searle import Searle, SearleOptions
-from motacli.inversions.state import FILE
-from motacli.inversions.watch import Watch
 from motacli.runs import file_digest
 from motacli.tiny.make import make_pairs
+from motacli.training_state import FILE
+from motacli.watch import Watch
 
 QUICK: dict[str, Any] = {"epochs": 0, "steps": 12, "batch_size": 8, "lr": 2e-3, "dropout": 0.3}
 METHODS = [

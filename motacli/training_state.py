@@ -24,17 +24,19 @@ class TrainingState:
     """Where a training stands after ``step`` steps.
 
     ``identity`` says what is trained on what and how; a state of another identity is refused. Random numbers are drawn
-    anew for every step from the seed and its number, so none need to be kept.
+    anew for every step from the seed and its number, or the states of their generators are kept in ``random``.
+    ``checks`` are notes on some of the steps, as JSON can hold them.
     """
 
     identity: Mapping[str, Any]
-    phi: nn.Module
+    network: nn.Module
     optimizer: torch.optim.Optimizer
     average: dict[str, Tensor] = field(default_factory=dict)
     step: int = 0
     losses: list[float] = field(default_factory=list)
-    checks: list[dict[str, float]] = field(default_factory=list)
+    checks: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
+    random: dict[str, Tensor] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         """Write the state so that a kill leaves the old one or the new one."""
@@ -43,10 +45,11 @@ class TrainingState:
             "checks": json.dumps(self.checks),
             "step": self.step,
             "losses": torch.tensor(self.losses, dtype=torch.float64),
-            "phi": self.phi.state_dict(),
+            "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": self.average,
             "best": self.best,
+            "random": self.random,
         }
         path = folder / FILE
         with explained(path):
@@ -67,11 +70,12 @@ class TrainingState:
                 found = torch.load(path, map_location="cpu", weights_only=True)
             if found["identity"] != _text(self.identity):
                 raise DataError(f"{path} belongs to another training: options or data differ", _AGAIN)
-            self.phi.load_state_dict(found["phi"])
+            self.network.load_state_dict(found["network"])
+            self.random = dict(found["random"])
             self.optimizer.load_state_dict(found["optimizer"])
         except (RuntimeError, KeyError, ValueError, EOFError, TypeError, AttributeError) as error:
             raise DataError(f"{path} is damaged: {' '.join(str(error).split())}", _AGAIN) from error
-        device = next(self.phi.parameters()).device
+        device = next(self.network.parameters()).device
         self.average = {key: value.to(device) for key, value in found["average"].items()}
         self.best, self.step = found["best"], int(found["step"])
         self.losses, self.checks = found["losses"].tolist(), json.loads(found["checks"])
