@@ -94,12 +94,19 @@ class Journal:
     def __enter__(self) -> Journal:
         with explained(self.out):
             self.out.parent.mkdir(parents=True, exist_ok=True)
-            if any(path.exists() for path in self._paths):
-                self._go_on()
-            self._data, self._refused, self._rows = (self._files.enter_context(p.open("ab")) for p in self._paths)
-            if self._rows.tell() == 0:
-                self._rows.write(_line(self._settings))
-                _to_disk(self._rows)
+            unfinished = any(path.exists() for path in self._paths)
+            if unfinished and not self._resume:
+                hint = "go on with --resume, remove it or choose another name"
+                raise MotaError(f"an unfinished run is in the way: {self._data_path}", hint)
+            with ExitStack() as files:
+                self._data, self._refused, self._rows = (files.enter_context(p.open("ab")) for p in self._paths)
+                _claim(self._rows, self._data_path)
+                if unfinished:
+                    self._go_on()
+                if self._rows_path.stat().st_size == 0:
+                    self._rows.write(_line(self._settings))
+                    _to_disk(self._rows)
+                self._files = files.pop_all()
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -166,11 +173,6 @@ class Journal:
 
     def _go_on(self) -> None:
         """Cut the files back to the last finished row and count what remains."""
-        if not self._resume:
-            hint = "go on with --resume, remove it or choose another name"
-            raise MotaError(f"an unfinished run is in the way: {self._data_path}", hint)
-        for path in self._paths:
-            path.touch()
         with ExitStack() as files:
             data, refused, rows = (files.enter_context(path.open("r+b")) for path in self._paths)
             settings = _whole_line(rows)
@@ -222,6 +224,18 @@ class Journal:
 def _finished(key: int, outcome: Outcome) -> FinishedRow:
     cost = (outcome.requests, outcome.prompt_tokens, outcome.completion_tokens)
     return FinishedRow(outcome.row.id, key, len(outcome.triplets), len(outcome.rejections), *cost)
+
+
+def _claim(file: BinaryIO, path: Path) -> None:
+    """Keep other processes from writing the same run, where the system can (not on Windows)."""
+    try:
+        import fcntl
+    except ImportError:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise MotaError(f"another process is writing {path}", "wait for it, or choose another name") from None
 
 
 def _line(value: object) -> bytes:

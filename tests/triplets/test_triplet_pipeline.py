@@ -160,7 +160,7 @@ def test_an_interrupted_run_goes_on(
 
 
 @pytest.mark.parametrize("torn", [".partial", ".rows.partial"])
-@pytest.mark.parametrize("cut", range(0, 400, 37))
+@pytest.mark.parametrize("cut", [*range(0, 400, 37), 10_000])
 def test_a_torn_file_goes_on(cut: int, torn: str, tmp_path: Path, whole: dict[str, Any]) -> None:
     """Whatever end of a file the disk lost."""
     out = tmp_path / "new" / "t.jsonl"
@@ -232,6 +232,20 @@ def test_an_unfinished_run_is_not_touched_where_that_is_not_wanted(tmp_path: Pat
         generate(rows(20), Counting(), out, resume=False)
     assert "--resume" in caught.value.hint
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_two_processes_do_not_write_one_run(tmp_path: Path) -> None:
+    out, second = tmp_path / "t.jsonl", Counting()
+
+    class Nested(Counting):
+        def outcome(self, row: ImageText) -> Outcome:
+            if row.id == "row9":
+                with pytest.raises(MotaError, match="another process is writing"):
+                    generate(rows(20), second, out, source_name="data")
+            return super().outcome(row)
+
+    assert generate(rows(20), Nested(), out, source_name="data").rows == 20
+    assert second.asked == [] and len(read_triplets(out)) == 19
 
 
 def test_other_settings_are_not_mixed_into_an_unfinished_run(tmp_path: Path) -> None:
