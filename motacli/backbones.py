@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 from motacli.errors import MotaError, UnknownNameError, UsageError
 from motacli.preprocessing import PREPROCESSINGS
 from motacli.pretrained import POOLS, activation_problem, text_problem
-from motacli.text_tower import pad_tokens, text_features
+from motacli.text_tower import TEXT_WEIGHTS, pad_tokens, text_features
+from motacli.twins import twin
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 _OTHERS = "choose one from `mota ls pretrained`; other text towers need a backbone plugin"
@@ -112,6 +114,25 @@ class OpenClipBackbone:
         """Plain texts to features ``(B, d)``; over-long texts lose their end, as in open_clip."""
         room = self.context_length - 2
         return self.encode_tokens([[self.start_token, *self.tokenize(t)[:room], self.end_token] for t in texts])
+
+    def text_weights(self) -> dict[str, Tensor]:
+        """The text tower's own weights by their names in open_clip; not to be written to."""
+        named = self.tower.named_parameters()
+        return {name: weight.detach() for name, weight in named if name.partition(".")[0] in TEXT_WEIGHTS}
+
+    def with_text_weights(self, weights: Mapping[str, Tensor]) -> OpenClipBackbone:
+        """A backbone with these text weights in place of its own; it shares all others, and this one stays as it is."""
+        own = self.text_weights()
+        for name, weight in weights.items():
+            if name not in own or own[name].shape != weight.shape:
+                raise ValueError(f"{name} {tuple(weight.shape)} is no text weight of {self.name!r}")
+        place = "" if self.tower is self.model else "text."
+        made = copy(self)
+        made.model = twin(self.model, {place + name: weight.to(own[name].dtype) for name, weight in weights.items()})
+        made.tower = _text_tower(made.model, self.name)
+        made.inversion_weights = {}
+        made._fingerprint = None
+        return made
 
     def parameter_count(self) -> int:
         """Parameters of both towers."""

@@ -50,6 +50,10 @@ def register_inversions(register: Register) -> None:
 @hookimpl
 def register_adapters(register: Register) -> None:
     register("mota", "motacli.adapters.mota:MotaAdapter", summary="the adapter trained on text-anchored triplets")
+    register("residual", "motacli.adapters.residual:Residual", summary="an MLP on the composed feature (CLIP-Adapter)")
+    register("lora", "motacli.adapters.lora:Lora", summary="low-rank updates of the text tower's matrices")
+    register("text-tuning", "motacli.adapters.text_tuning:TextTuning", summary="the text tower's layers learn (RTD)")
+    register("full-text", "motacli.adapters.text_tuning:FullText", summary="all of the text tower learns")
 
 
 @hookimpl

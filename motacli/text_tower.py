@@ -15,6 +15,9 @@ import torch
 from open_clip.transformer import ResidualAttentionBlock
 from torch import Tensor
 
+TEXT_WEIGHTS = ("token_embedding", "positional_embedding", "transformer", "ln_final", "text_projection")
+"""What of a tower holds the weights that `text_features` reads, token embeddings included."""
+
 
 def text_features(tower: Any, embeddings: Tensor, ends: Tensor, deep_prompts: Tensor | None = None) -> Tensor:
     """Token embeddings ``(B, L, w)`` to projected features ``(B, d)``, read at positions ``ends`` ``(B,)``.
