@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from motacli.analysis.report_parts import command_of, section, write_analysis
 from motacli.analysis.triplet_samples import Sampled, sample_section
 from motacli.analysis.triplet_statistics import Count, TripletStatistics
 from motacli.analysis.triplet_tables import numbers
 from motacli.report.charts import Bar, bar_table, histogram_figure
-from motacli.report.page import making_section, render_page, write_page
+from motacli.report.page import making_section, render_page
 from motacli.report.scores import signed
-from motacli.runs import PROVENANCE, RunDir, provenance
+from motacli.runs import provenance
 
 
 def write_triplet_report(
@@ -22,13 +22,7 @@ def write_triplet_report(
     """Write the page to ``out`` where that ends in ``.html``; otherwise a folder with page, numbers and provenance."""
     record = provenance(plugins=plugins, seed=found.seed, digests={"triplets": found.sha256})
     page = render_triplet_page(found, samples, record)
-    if out.suffix.lower() in (".html", ".htm"):
-        write_page(out, page)
-        return
-    with RunDir.create(out) as run:
-        write_page(run.file("report.html"), page)
-        run.write_json("statistics.json", found)
-        run.write_json(PROVENANCE, record)
+    write_analysis(out, page, "statistics", found, record)
 
 
 def render_triplet_page(found: TripletStatistics, samples: Sequence[Sampled], made: Mapping[str, object]) -> str:
@@ -45,7 +39,7 @@ def render_triplet_page(found: TripletStatistics, samples: Sequence[Sampled], ma
             _histograms(found),
             _words(found),
             sample_section(samples),
-            making_section(_command(made), {name: _facts(found, made)}),
+            making_section(command_of(made), {name: _facts(found, made)}),
         ],
     )
 
@@ -62,7 +56,7 @@ def _types(found: TripletStatistics) -> str:
         )
         for head, caption, rows in tables
     )
-    return _section("types", "What they ask for", "", f'<div class="charts">{shown}</div>')
+    return section("types", "What they ask for", "", f'<div class="charts">{shown}</div>')
 
 
 def _counted(row: Count) -> Bar:
@@ -85,7 +79,7 @@ def _bias(found: TripletStatistics) -> str:
         f"the Jensen-Shannon divergence is {found.bias.jensen_shannon:.3f} bits."
     )
     table = bar_table("Modification type", "Difference to the reference, in percentage points.", rows)
-    return _section("bias", "Against the reference", lead, table)
+    return section("bias", "Against the reference", lead, table)
 
 
 def _numbers(found: TripletStatistics) -> str:
@@ -100,7 +94,7 @@ def _numbers(found: TripletStatistics) -> str:
         '<thead><tr><th scope="col">Number</th><th scope="col">Value</th><th scope="col">Of</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )
-    return _section("numbers", "The numbers", "", table)
+    return section("numbers", "The numbers", "", table)
 
 
 def _number(value: object) -> str:
@@ -117,7 +111,7 @@ def _histograms(found: TripletStatistics) -> str:
     if found.similarity:
         title = f"CLIP cosine of reference and target captions ({found.similarity.backbone})"
         figures.append(histogram_figure(title, found.similarity.histogram))
-    return _section("spread", "How they spread", "", f'<div class="charts">{"".join(figures)}</div>')
+    return section("spread", "How they spread", "", f'<div class="charts">{"".join(figures)}</div>')
 
 
 def _words(found: TripletStatistics) -> str:
@@ -126,22 +120,11 @@ def _words(found: TripletStatistics) -> str:
         caption = f"{words.size:,} different words of {words.words:,}, {_percent(words.hapax)} of them used once."
         rows = [Bar(word, n, f"{n:,}") for word, n in words.top]
         tables.append(bar_table(f"{name.capitalize()} captions", caption, rows))
-    return _section("words", "The words", "", f'<div class="charts">{"".join(tables)}</div>')
-
-
-def _section(id: str, heading: str, lead: str, body: str) -> str:
-    said = f'<p class="lead">{escape(lead)}</p>' if lead else ""
-    return f'<section aria-labelledby="{id}"><h2 id="{id}">{escape(heading)}</h2>{said}{body}</section>'
+    return section("words", "The words", "", f'<div class="charts">{"".join(tables)}</div>')
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
-
-
-def _command(made: Mapping[str, object]) -> list[str]:
-    """The command line, by the name of the program rather than its place."""
-    words = made.get("command")
-    return [shlex.join(["mota", *map(str, words[1:])])] if isinstance(words, list) and words else []
 
 
 def _facts(found: TripletStatistics, made: Mapping[str, object]) -> dict[str, str]:

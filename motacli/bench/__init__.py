@@ -18,6 +18,8 @@ BENCHES = {
     "eval": "motacli.bench.evaluation",
     "train-inversion": "motacli.bench.inversion",
     "gen-triplets": "motacli.bench.triplets",
+    "adapter": "motacli.bench.adapter",
+    "train": "motacli.bench.adapter_training",
 }
 """Each bench and the module of its cases, imported when it is asked for."""
 

@@ -58,6 +58,14 @@ class Counted(Protocol):
         """Their name and how many a run of either side goes through, as in ``("samples", 64)``."""
 
 
+@runtime_checkable
+class Judged(Protocol):
+    """A case with goals of its own, told in figures of its own."""
+
+    def figures(self, seconds: float, baseline_seconds: float) -> Mapping[str, float]:
+        """Its figures by name, from the medians of both sides."""
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Seconds of each run of both sides, and the results of their first."""
@@ -75,7 +83,7 @@ class Comparison:
     peak by the baseline's, less is better, where a peak is what the work adds on top of its inputs. ``total_peak_mb``
     is the whole process with interpreter and inputs, in a process that does nothing else. Megabytes are 10^6 bytes.
     ``near_ties`` counts results that differ because the baseline's rounding cannot tell two scores apart. ``rates`` are
-    both sides' units per second, by name, of a case that is `Counted`.
+    both sides' units per second, by name, of a case that is `Counted`; ``figures`` are those of one that is `Judged`.
     """
 
     name: str
@@ -93,11 +101,18 @@ class Comparison:
     repeats: int
     sizes: Mapping[str, int]
     rates: Mapping[str, float]
+    figures: Mapping[str, float]
+
+    @property
+    def own(self) -> Mapping[str, float]:
+        """What only cases of its kind have: rates and figures."""
+        return {**self.rates, **self.figures}
 
     def record(self) -> dict[str, Any]:
-        """The fields by name, rates and sizes among them."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("sizes", "rates")}
-        return {**fields, **self.rates, **self.sizes}
+        """The fields by name, rates, figures and sizes among them."""
+        apart = ("sizes", "rates", "figures")
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in apart}
+        return {**fields, **self.own, **self.sizes}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +193,7 @@ def summarize(case: Case, timing: Timing, ours: Peak, baseline: Peak, near_ties:
         repeats=len(timing.ours),
         sizes=case.sizes,
         rates=_rates(case, seconds, baseline_seconds),
+        figures=case.figures(seconds, baseline_seconds) if isinstance(case, Judged) else {},
     )
 
 

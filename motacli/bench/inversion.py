@@ -20,7 +20,8 @@ from motacli.backbones import OpenClipBackbone
 from motacli.bench import peer_training
 from motacli.bench.harness import Case, Work
 from motacli.bench.peer_training import PeerTower, Step
-from motacli.bench.text_inputs import MINIATURE, VIT_B_32, TowerShape, make_captions, mean_tokens, random_backbone
+from motacli.bench.random_clip import MINIATURE, VIT_B_32, TowerShape, random_backbone
+from motacli.bench.text_inputs import make_captions, mean_tokens
 from motacli.encoding import encode_texts
 from motacli.errors import MotaError
 from motacli.inversions import oti

@@ -1,18 +1,13 @@
-"""Made-up captions, and text towers of real sizes with random weights: what training an inversion network runs on."""
+"""Made-up captions, and how many tokens they have."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from random import Random
 from typing import Any
 
 import open_clip
-import torch
-from torch import Tensor
-
-from motacli.backbones import OpenClipBackbone
 
 MARKERS = 2
 """Tokens that every text has besides its own: one before, one behind."""
@@ -44,6 +39,7 @@ _PLACES = (
     *_words("above against at behind below beside by in near on over under with"),
     *("across from", "in front of", "next to"),
 )
+_CHANGES = ("has", "shows", "is of", "is seen with", "now has", "instead shows")
 _DETERMINERS = ("a", "a", "the", "the", "one", "his")
 
 
@@ -53,9 +49,22 @@ def make_captions(count: int, seed: int) -> tuple[str, ...]:
     return tuple(_caption(rng) for _ in range(count))
 
 
+def make_changes(count: int, seed: int) -> tuple[str, ...]:
+    """Relative captions such as "shows a small dog on the wooden table", eleven words on average as CIRR's are."""
+    rng = Random(f"changes {seed}")
+    return tuple(_change(rng) for _ in range(count))
+
+
 def _caption(rng: Random) -> str:
     parts = [_thing(rng), rng.choice(_ACTIONS)]
     for _ in range(rng.choice((2, 3, 3))):
+        parts += [rng.choice(_PLACES), _thing(rng)]
+    return " ".join(parts)
+
+
+def _change(rng: Random) -> str:
+    parts = [rng.choice(_CHANGES), _thing(rng)]
+    for _ in range(rng.choice((1, 1, 2))):
         parts += [rng.choice(_PLACES), _thing(rng)]
     return " ".join(parts)
 
@@ -70,37 +79,10 @@ def _thing(rng: Random) -> str:
 
 def mean_tokens(texts: Sequence[str]) -> float:
     """How many tokens a text has by CLIP's tokenizer, markers included."""
-    return sum(len(_tokenizer().encode(text)) + MARKERS for text in texts) / len(texts)
-
-
-@dataclass(frozen=True, slots=True)
-class TowerShape:
-    """The sizes of a CLIP text tower; context and vocabulary are CLIP's."""
-
-    layers: int
-    width: int
-    heads: int
-    joint_dim: int
-
-
-VIT_B_32 = TowerShape(layers=12, width=512, heads=8, joint_dim=512)
-MINIATURE = TowerShape(layers=2, width=32, heads=2, joint_dim=24)
-
-
-def random_backbone(shape: TowerShape, seed: int) -> OpenClipBackbone:
-    """A CLIP with random weights and CLIP's tokenizer; its image tower is there for the form only."""
-    text = {"context_length": 77, "vocab_size": 49408, "width": shape.width, "heads": shape.heads}
-    image = {"image_size": 16, "patch_size": 16, "width": 32, "head_width": 32, "layers": 1}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = open_clip.CLIP(shape.joint_dim, vision_cfg=image, text_cfg={**text, "layers": shape.layers})
-    return OpenClipBackbone(model, _no_pictures, _tokenizer(), name="random")
+    return sum(len(clip_tokenizer().encode(text)) + MARKERS for text in texts) / len(texts)
 
 
 @cache
-def _tokenizer() -> Any:
+def clip_tokenizer() -> Any:
+    """CLIP's own."""
     return open_clip.SimpleTokenizer()
-
-
-def _no_pictures(picture: Any) -> Tensor:
-    raise NotImplementedError("the random backbone takes texts only")

@@ -9,6 +9,7 @@ import typer
 
 from motacli.commands import options
 from motacli.commands.analyze_features import features
+from motacli.commands.analyze_routing import routing
 from motacli.commands.session import Session, session
 from motacli.errors import UnknownNameError, UsageError, listed
 from motacli.runs import refuse_existing
@@ -54,6 +55,7 @@ def register(app: typer.Typer) -> None:
     analyze.command("triplets")(triplets)
     analyze.command("agreement")(agreement)
     analyze.command("features")(features)
+    analyze.command("routing")(routing)
     app.add_typer(analyze, name="analyze")
 
 

@@ -47,7 +47,7 @@ def features(
     sets = gather_sets(
         parts, cache, triplets, sample=sample, seed=seed, batch_size=batch_size, progress=current.console
     )
-    found = analyse_features(sets, seed)
+    found = analyse_features(sets, seed, current.console)
     digests = parts_of.digests_of(parts, adapter, {"features": features, "triplets": triplets})
     about = {**parts_of.about_parts(parts, adapter), "features": str(features)}
     if triplets is not None:

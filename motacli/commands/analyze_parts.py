@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 Adapter = Annotated[Path, typer.Option("--adapter", help="Adapter: a trained run's folder.")]
 InversionWeights = Annotated[Path | None, typer.Option("--inversion-weights", help="Weights of the inversion.")]
-Triplets = Annotated[Path | None, typer.Option("--triplets", help="Triplets file; one triplet of each picture is drawn.")]
+Triplets = Annotated[
+    Path | None, typer.Option("--triplets", help="Triplets file; one triplet of each picture is drawn.")
+]
 Sample = Annotated[int, typer.Option("--sample", min=2, help="Pictures or queries drawn.")]
 Out = Annotated[Path | None, typer.Option("--out", help="A page (.html), or a folder for page and numbers.")]
 Plots = Annotated[

@@ -40,8 +40,11 @@ def bench(
     memory_ratio: our peak memory by the baseline's; less is better.
     peak_mb: what the work adds to its inputs; total_peak_mb: the whole process.
     samples_per_second: of our training.
+    latency_ratio: the time of a composed query with the adapter by that without; less is better.
+    trainable_share: how much of both towers' parameters the adapter learns.
 
-    If the two sides find different results, there is an error and no numbers.
+    The baseline of `adapter` is the same query without it. In all others, if the sides find different results, there is
+    an error and no numbers.
     """
     current = session(ctx)
     cases = find_cases(name, case or ())
@@ -55,6 +58,6 @@ def bench(
     if current.console.json:
         current.console.data({"cases": rows, "machine": machine})
         return
-    rates = dict.fromkeys(rate for comparison in found for rate in comparison.rates)
-    current.console.table(rows, (*COLUMNS, *rates))
+    own = dict.fromkeys(name for comparison in found for name in comparison.own)
+    current.console.table(rows, (*COLUMNS, *own))
     current.console.log(str(machine))
