@@ -22,6 +22,8 @@ from motacli.provenance import provenance as provenance
 
 CONFIG = "config.json"
 PROVENANCE = "provenance.json"
+WORK = "work"
+"""The folder of a run where an unfinished training keeps its state; a complete run has none."""
 _NEVER_KEPT = ("out", "resume", "json", "quiet", "debug", "config")
 
 
@@ -63,6 +65,13 @@ class RunDir:
         with explained(target):
             target.parent.mkdir(parents=True, exist_ok=True)
         return target
+
+    def drop_work(self) -> None:
+        """Remove what an unfinished training kept in the folder `WORK` to go on from."""
+        work = self.work / WORK
+        if work.is_dir():
+            with explained(work):
+                shutil.rmtree(work)
 
     def write_json(self, name: str, value: object) -> Path:
         """Write ``value`` atomically below the run."""

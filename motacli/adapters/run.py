@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,7 +19,7 @@ from motacli.console import NullProgress, Progress
 from motacli.contracts import Backbone, Inversion, Triplet
 from motacli.encoding import unique_rows
 from motacli.errors import DataError, UsageError
-from motacli.runs import PROVENANCE, RunDir, explained, file_digest, provenance
+from motacli.runs import PROVENANCE, RunDir, file_digest, provenance
 from motacli.watch import Watch
 
 
@@ -177,15 +176,10 @@ def write_run(
     weights = {"backbone": backbone.fingerprint(), "inversion": digest or "", "adapter": file_digest(run.file(WEIGHTS))}
     device, seed = str(backbone.device), training.seed
     run.write_json(PROVENANCE, provenance(plugins=plugins, device=device, seed=seed, digests={**digests, **weights}))
-    work = run.work / WORK
-    if work.is_dir():
-        with explained(work):
-            shutil.rmtree(work)
+    run.drop_work()
     return summary
 
 
-WORK = "work"
-"""What an unfinished run keeps besides."""
 FLAGS = ("steps", "lr", "wd", "batch_size", "warmup", "beta", "seed")
 """The training options that are flags of ``mota train``; their defaults are those of `TrainOptions`."""
 

@@ -76,11 +76,11 @@ def train(
 
     Killed, it goes on by --resume and ends with the same weights."""
     from motacli.adapters.domains import Mixture
-    from motacli.adapters.run import WORK, settled_options, train_run, write_run
+    from motacli.adapters.run import settled_options, train_run, write_run
     from motacli.adapters.training import TrainOptions
     from motacli.config import parse_options
     from motacli.models import BackboneChoice, load_backbone, load_inversion
-    from motacli.runs import RunDir
+    from motacli.runs import WORK, RunDir
     from motacli.triplets.schema import read_triplets
     from motacli.watch import Watch
 

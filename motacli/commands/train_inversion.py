@@ -89,10 +89,10 @@ def train_inversion(
     """Train an inversion network on pictures or captions; the backbone stays frozen. Killed, it goes on by --resume."""
     from motacli.config import parse_options
     from motacli.inversions.recipes import overlaid, read_recipe
-    from motacli.inversions.run import WORK, fit_run, options_class, write_run
+    from motacli.inversions.run import fit_run, options_class, write_run
     from motacli.inversions.sources import TrainingData
     from motacli.models import BackboneChoice, load_backbone
-    from motacli.runs import RunDir
+    from motacli.runs import WORK, RunDir
 
     current = session(ctx)
     _refuse_mixtures(ctx.params)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,12 +12,10 @@ from motacli.contracts import Backbone
 from motacli.errors import UsageError
 from motacli.inversions.data import PairFeatures
 from motacli.inversions.files import WEIGHTS, save_inversion
-from motacli.runs import PROVENANCE, RunDir, explained, file_digest, provenance
+from motacli.runs import PROVENANCE, RunDir, file_digest, provenance
 from motacli.watch import Watch
 
 METRICS = "metrics.json"
-WORK = "work"
-"""What an unfinished run keeps besides; removed when it is complete."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +76,7 @@ def write_run(
     weights = {"backbone": backbone.fingerprint(), "inversion": file_digest(path)}
     device, seed = str(backbone.device), getattr(options, "seed", None)
     run.write_json(PROVENANCE, provenance(plugins=plugins, device=device, seed=seed, digests={**digests, **weights}))
-    work = run.work / WORK
-    if work.is_dir():
-        with explained(work):
-            shutil.rmtree(work)
+    run.drop_work()
     return InversionSummary(
         inversion=str(phi.name),
         parameters=sum(p.numel() for p in phi.parameters()),

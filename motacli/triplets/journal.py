@@ -121,6 +121,8 @@ class Journal:
 
     def is_finished(self, id: str, key: int) -> bool:
         """Whether an earlier attempt finished the row; `DataError` where its contents were others then."""
+        if not len(self._ids):
+            return False
         if digest64(id, f"{key:x}") in self._keys:
             return True
         if digest64(id) in self._ids:

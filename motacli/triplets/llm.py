@@ -66,6 +66,7 @@ class LLMGenerator:
         self.options = options
         self.template = read_prompt(Path(options.prompt) if options.prompt else None)
         self._client = client
+        self._system = self.template.system_text()
         self._schema = answer_schema(options.per_image, options.recaption)
         self._about = ("recaption" if options.recaption else "picture") if self.reads_images else ""
         self._tag = json.dumps([self.template.digest, options.per_image, options.context, options.spread, options.seed])
@@ -114,7 +115,7 @@ class LLMGenerator:
         request = ChatRequest(
             key=f"{digest64(row.id, row.caption, row.image.id, self._tag):016x}",
             user=self.template.user_text(row.caption, self.options.per_image, context, wanted, self._about),
-            system=self.template.system_text(),
+            system=self._system,
             image=row.image if self.reads_images else None,
             schema=self._schema,
         )
