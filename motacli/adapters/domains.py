@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from motacli.adapters.training import TrainOptions, row_order, shuffled_batches
+from motacli.adapters.batches import row_order, shuffled_batches
+from motacli.adapters.options import TrainOptions
 from motacli.errors import DataError, UsageError, listed
 
 ROUNDING = 0.01

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from motacli.adapters.domains import Domain, Draws, ImageFeatures, Mixture
 from motacli.adapters.files import WEIGHTS, save_adapter, state_digest, tensors_digest
-from motacli.adapters.training import History, TrainOptions, TripletFeatures, prepare, train_adapter
+from motacli.adapters.frozen_half import TripletFeatures, prepare
+from motacli.adapters.options import TrainOptions
+from motacli.adapters.training import History, train_adapter
 from motacli.assignments import write_assignments
 from motacli.console import NullProgress, Progress
 from motacli.contracts import Backbone, Inversion, Triplet

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,84 +12,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from motacli.adapters.batches import row_order, shuffled_batches
+from motacli.adapters.frozen_half import TripletFeatures, with_base
 from motacli.adapters.objective import candidate_entropy, entropy_weights, weighted_info_nce
+from motacli.adapters.options import TrainOptions
 from motacli.adapters.prompts import balance_loss
-from motacli.compose import TokenPrompt, batches_by_length, compose_base, tokenize_prompt
-from motacli.contracts import Backbone, Inversion, Prompt, Triplet
-from motacli.encoding import encode_texts
-from motacli.errors import DataError, MotaError, UnknownNameError
+from motacli.compose import TokenPrompt, batches_by_length
+from motacli.contracts import Backbone, Inversion
+from motacli.errors import MotaError
 from motacli.training_state import TrainingState
 from motacli.watch import Watch
 
-SCOPES = ("batch", "bank")
 CHUNK = 32
 """Rows that go through the text encoder together."""
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """How the adapter is trained. The contrastive objective and its entropy weights (``beta``) are the paper's.
-
-    [ours] are the values and all of the following. ``scope``: what the entropy is over, ``batch`` or ``bank``.
-    ``reference_negatives``: reference captions are wrong answers too. ``symmetric``: targets choose among queries as
-    well. ``balance``: weight of the load-balancing loss. ``anchor``: weight of one minus the cosine to the base model's
-    composed feature, which keeps queries from wandering where no caption holds them back but pictures would.
-    ``noise``: of the image features, in units of their size.
-    """
-
-    steps: int = 200
-    batch_size: int = 128
-    lr: float = 2e-3
-    wd: float = 0.01
-    warmup: int = 20
-    beta: float = 1.0
-    scope: str = "batch"
-    reference_negatives: bool = False
-    symmetric: bool = False
-    balance: float = 0.1
-    anchor: float = 2.0
-    noise: float = 0.3
-    seed: int = 0
-    template: str = "a photo of {slot} that {caption}"
-
-    def __post_init__(self) -> None:
-        if self.scope not in SCOPES:
-            raise UnknownNameError("scope of the entropy", self.scope, SCOPES)
-        if self.batch_size < 2:
-            raise ValueError(f"batch_size {self.batch_size} is too small: triplets are told from one another")
-        if min(self.lr, self.wd, self.warmup, self.balance, self.anchor, self.noise, self.seed) < 0:
-            raise ValueError("lr, wd, warmup, balance, anchor, noise and seed must not be negative")
-        if self.template.count("{slot}") != 1 or "{caption}" not in self.template.partition("{slot}")[2]:
-            raise ValueError(f"template {self.template!r} needs one {{slot}}, and {{caption}} behind it")
-
-    @property
-    def needs_base(self) -> bool:
-        """Whether the base model's composed features are read."""
-        return bool(self.beta or self.anchor)
-
-
-@dataclass(frozen=True)
-class TripletFeatures:
-    """What a training reads: image features ``(N, d)``, prompts, text features of targets and references ``(N, d)``.
-
-    ``base`` ``(N, d)`` are the base model's unit composed features, for entropy weights and anchor; all the rest is the
-    same for every inversion network.
-    """
-
-    image: Tensor
-    prompts: tuple[TokenPrompt, ...]
-    target: Tensor
-    reference: Tensor
-    base: Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.prompts)
-
-    def to(self, device: torch.device) -> TripletFeatures:
-        """The same on another device."""
-        base = None if self.base is None else self.base.to(device)
-        image, target, reference = (part.to(device) for part in (self.image, self.target, self.reference))
-        return replace(self, image=image, target=target, reference=reference, base=base)
 
 
 @dataclass
@@ -100,45 +35,6 @@ class History:
     loss: list[float] = field(default_factory=list)
     accuracy: list[float] = field(default_factory=list)
     usage: list[list[float]] = field(default_factory=list)
-
-
-def training_prompt(triplet: Triplet, template: str) -> Prompt:
-    """The composed prompt of a triplet."""
-    prefix, suffix = template.split("{slot}")
-    return Prompt(prefix.strip(), suffix.strip().format(caption=triplet.relative_caption))
-
-
-@torch.no_grad()
-def prepare(
-    backbone: Backbone,
-    triplets: Sequence[Triplet],
-    image_features: Tensor,
-    template: str = TrainOptions.template,
-    batch_size: int = 256,
-) -> TripletFeatures:
-    """Compute the frozen half once. ``image_features`` ``(N, d)`` is row by row the triplets' reference images."""
-    if len(triplets) < 2:
-        raise DataError(f"{len(triplets)} triplets are too few to train on", "a contrastive batch needs at least two")
-    if not torch.isfinite(image_features).all():
-        raise DataError("the image features hold NaN or infinity", "make the feature cache again")
-    return TripletFeatures(
-        image=image_features,
-        prompts=tuple(tokenize_prompt(backbone, training_prompt(t, template)) for t in triplets),
-        target=torch.from_numpy(encode_texts(backbone, [t.target_caption for t in triplets], batch_size)),
-        reference=torch.from_numpy(encode_texts(backbone, [t.reference_caption for t in triplets], batch_size)),
-    )
-
-
-@torch.no_grad()
-def with_base(
-    data: TripletFeatures, backbone: Backbone, inversion: Inversion, batch_size: int = 256
-) -> TripletFeatures:
-    """The same with the base model's composed features."""
-    base = torch.empty_like(data.target)
-    for rows in batches_by_length(data.prompts, batch_size):
-        prompts = [data.prompts[row] for row in rows.tolist()]
-        base[rows] = compose_base(backbone, inversion, data.image[rows], prompts).to(base.device)
-    return replace(data, base=F.normalize(base, dim=1))
 
 
 def train_adapter(
@@ -207,21 +103,6 @@ def _optimizer(adapter: nn.Module, options: TrainOptions) -> torch.optim.Optimiz
     plain = [p for p in adapter.parameters() if p.ndim != 2]
     groups = [{"params": decayed, "weight_decay": options.wd}, {"params": plain, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=options.lr)
-
-
-def row_order(seed: int, *part: int) -> np.random.Generator:
-    """Where the order of rows comes from; of a part of them, where parts have orders of their own."""
-    return np.random.default_rng([seed, 7, *part])
-
-
-def shuffled_batches(rows: int, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Batches of row numbers for ever, pass after pass over all of them in a new order."""
-    size, order = min(size, rows), np.empty(0, dtype=np.intp)
-    while True:
-        if len(order) < size:
-            order = np.concatenate([order, rng.permutation(rows)])
-        yield order[:size]
-        order = order[size:]
 
 
 def compose_in_chunks(

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from motacli.adapters.files import read_adapter_record
-from motacli.adapters.training import TrainOptions
+from motacli.adapters.options import TrainOptions
 from motacli.runs import PROVENANCE, explained
 
 SEEN = "The adapter was trained on these very triplets, which flatters it: judge it by triplets that it has not seen."

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motacli.adapters.training import training_prompt
+from motacli.adapters.frozen_half import training_prompt
 from motacli.analysis.picture_sampling import lowest, one_per_picture
 from motacli.cache import FeatureCache
 from motacli.compose import TokenPrompt, batches_by_length, compose_base, tokenize_prompt

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from motacli.adapters.training import training_prompt
+from motacli.adapters.frozen_half import training_prompt
 from motacli.analysis.picture_sampling import lowest, one_per_picture
 from motacli.analysis.triplet_samples import find_pictures
 from motacli.benchmarks.protocol import EvalProtocol

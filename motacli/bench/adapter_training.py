@@ -12,16 +12,11 @@ from itertools import islice
 
 import torch
 
+from motacli.adapters.batches import row_order, shuffled_batches
+from motacli.adapters.frozen_half import TripletFeatures, prepare, with_base
 from motacli.adapters.mota import MotaAdapter
-from motacli.adapters.training import (
-    TrainOptions,
-    TripletFeatures,
-    prepare,
-    row_order,
-    shuffled_batches,
-    train_adapter,
-    with_base,
-)
+from motacli.adapters.options import TrainOptions
+from motacli.adapters.training import train_adapter
 from motacli.backbones import OpenClipBackbone
 from motacli.bench import peer_adapter_training
 from motacli.bench.gradients import Descent, keep_gradients, relative_difference

@@ -76,8 +76,8 @@ def train(
 
     Killed, it goes on by --resume and ends with the same weights."""
     from motacli.adapters.domains import Mixture
+    from motacli.adapters.options import TrainOptions
     from motacli.adapters.run import settled_options, train_run, write_run
-    from motacli.adapters.training import TrainOptions
     from motacli.config import parse_options
     from motacli.models import BackboneChoice, load_backbone, load_inversion
     from motacli.runs import WORK, RunDir

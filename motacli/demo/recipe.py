@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from motacli.adapters.mota import MotaOptions
-from motacli.adapters.training import TrainOptions
+from motacli.adapters.options import TrainOptions
 from motacli.triplets.rules import RuleOptions
 
 HEADLINES = {"fashioniq": "R@10", "cirr": "R@10", "circo": "mAP@10", "genecis": "R@1"}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from motacli import __version__
 from motacli.adapters.files import load_adapter, state_digest
+from motacli.adapters.frozen_half import TripletFeatures, with_base
 from motacli.adapters.run import gather, settled_options, train_prepared, write_run
-from motacli.adapters.training import TripletFeatures, with_base
 from motacli.cache import FeatureCache, build_cache
 from motacli.console import NullProgress, Progress
 from motacli.contracts import Adapter, Backbone, Inversion

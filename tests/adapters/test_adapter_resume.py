@@ -15,8 +15,10 @@ import pytest
 import torch
 
 from motacli.adapters.domains import Draws, Mixture
+from motacli.adapters.frozen_half import TripletFeatures
 from motacli.adapters.mota import MotaAdapter, MotaOptions
-from motacli.adapters.training import History, TrainOptions, TripletFeatures, train_adapter
+from motacli.adapters.options import TrainOptions
+from motacli.adapters.training import History, train_adapter
 from motacli.cache import build_cache
 from motacli.compose import tokenize_prompt
 from motacli.contracts import Prompt

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from motacli.adapters.batches import row_order, shuffled_batches
 from motacli.adapters.domains import Draws, Mixture, PooledFeatures, apportioned
-from motacli.adapters.training import TrainOptions, row_order, shuffled_batches
+from motacli.adapters.options import TrainOptions
 from motacli.errors import DataError, UsageError
 
 OPTIONS = TrainOptions(batch_size=10, seed=3)

@@ -15,10 +15,12 @@ from open_clip.model import convert_weights_to_lp
 from torch.nn import functional as F
 
 from motacli.adapters.files import load_adapter, save_adapter, state_digest
+from motacli.adapters.frozen_half import TripletFeatures, prepare
 from motacli.adapters.lora import Lora
+from motacli.adapters.options import TrainOptions
 from motacli.adapters.residual import Residual
 from motacli.adapters.text_tuning import FullText, TextTuning
-from motacli.adapters.training import TrainOptions, TripletFeatures, prepare, train_adapter
+from motacli.adapters.training import train_adapter
 from motacli.backbones import OpenClipBackbone
 from motacli.compose import TokenPrompt, compose_base, compose_queries, tokenize_prompt
 from motacli.config import parse_options

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from motacli.adapters import training
+from motacli.adapters.batches import shuffled_batches
 from motacli.adapters.mota import MotaAdapter, MotaOptions
-from motacli.adapters.training import compose_in_chunks, shuffled_batches
+from motacli.adapters.training import compose_in_chunks
 from motacli.compose import tokenize_prompt
 from motacli.contracts import Prompt
 from motacli.inversions.pic2word import Pic2Word

@@ -15,7 +15,7 @@ import pytest
 
 from motacli.adapters.files import WEIGHTS
 from motacli.adapters.mota import MotaOptions
-from motacli.adapters.training import TrainOptions
+from motacli.adapters.options import TrainOptions
 from motacli.cli import main
 from motacli.config import read_config
 from motacli.demo import DemoResults, Recipe, run, run_demo
