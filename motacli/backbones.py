@@ -88,7 +88,7 @@ class OpenClipBackbone:
     def encode_image(self, pixels: Tensor) -> Tensor:
         """``(B, 3, H, W)`` to projected features ``(B, d)``, float32, not normalised."""
         features: Tensor = self.model.encode_image(pixels.to(self.device, _matrix_dtype(self.model.visual)))
-        return features.float()
+        return _at_least_float32(features)
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids without markers, not truncated. ``$``, ``*`` and marker strings are ordinary text."""
@@ -102,7 +102,7 @@ class OpenClipBackbone:
     def encode_embeddings(self, embeddings: Tensor, ends: Tensor, deep_prompts: Tensor | None = None) -> Tensor:
         """Embeddings ``(B, L, w)`` with end positions ``(B,)`` to features ``(B, d)``, float32, not normalised."""
         dtype = _matrix_dtype(self.tower.transformer)
-        return text_features(self.tower, embeddings.to(dtype), ends, deep_prompts).float()
+        return _at_least_float32(text_features(self.tower, embeddings.to(dtype), ends, deep_prompts))
 
     def encode_tokens(self, rows: Sequence[Sequence[int]]) -> Tensor:
         """Rows of complete ids, markers included, to features ``(B, d)``."""
@@ -153,6 +153,11 @@ def _matrix_dtype(tower: nn.Module) -> torch.dtype:
     """The number type a tower computes in: open_clip keeps embeddings and norms in float32 at any precision."""
     layers = (module for module in tower.modules() if isinstance(module, (nn.Conv2d, nn.Linear)))
     return next(layer.weight.dtype for layer in layers)
+
+
+def _at_least_float32(features: Tensor) -> Tensor:
+    """Half precision as float32; double stays double, which gradients are checked in."""
+    return features.to(torch.promote_types(features.dtype, torch.float32))
 
 
 def describe_transform(transform: Any) -> str:

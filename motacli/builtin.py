@@ -23,6 +23,7 @@ COMMANDS = (
     "convert",
     "train",
     "eval",
+    "ablate",
     "reproduce",
     "report",
     "submission",

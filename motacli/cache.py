@@ -6,11 +6,10 @@ are float32, not normalised. The attributes say which backbone made them, and th
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -26,17 +25,14 @@ from motacli.contracts import Backbone, ImageRef, ImageText
 from motacli.datasets import picture_exists
 from motacli.encoding import batch_sizes, encode_texts, image_batches
 from motacli.errors import DataError, MotaError
-from motacli.runs import explained, new_file, partial_path
+from motacli.hdf5 import UNSEALED, FileKind, digest_rows, in_place, read_rows, text_digest, write_rows
+from motacli.runs import new_file, partial_path
 
 FORMAT = 1
-BLOCK = 1 << 16
-"""Rows read at once, so that no more than those and the result are in memory."""
 TEXT_BATCHES = 16
 """Batches of captions between two flushes: texts of like length are found among that many."""
 
-_UNSEALED = np.bytes_("-" * 64)
-_DAMAGED = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError, MemoryError)
-_AGAIN = "write it again with `mota cache`"
+_FILE = FileKind("feature file", "write it with `mota cache`", "write it again with `mota cache`")
 
 
 @dataclass(frozen=True)
@@ -90,7 +86,7 @@ class Rows:
 
     def digest(self) -> str:
         """SHA-256 of ids and captions."""
-        return _text_digest(self.ids, self.captions).hexdigest()
+        return text_digest(self.ids, self.captions).hexdigest()
 
 
 # ---------------------------------------------------------------------------------------------- writing
@@ -124,7 +120,7 @@ def build_cache(
             raise MotaError(
                 f"an unfinished file is in the way: {part}", "go on with --resume, remove it or choose another name"
             )
-        with _opened(part, "r+") as file:
+        with _FILE.opened(part, "r+") as file:
             _require_same(file, part, backbone, rows)
             _encode_pictures(file, backbone, rows.refs, batch_size, workers, progress)
             if rows.captions:
@@ -146,21 +142,14 @@ def _begin(part: Path, rows: Rows, header: Header) -> None:
     blank = partial_path(part)
     with h5py.File(blank, "w") as file:
         file.attrs.update(asdict(header))
-        file.attrs["sha256"] = _UNSEALED
-        file.create_dataset("done", (2,), np.int64, dcpl=_in_place(), fillvalue=0)
+        file.attrs["sha256"] = UNSEALED
+        file.create_dataset("done", (2,), np.int64, dcpl=in_place(), fillvalue=0)
         columns = {"ids": rows.ids, **({"captions": rows.captions} if rows.captions else {})}
         for name, texts in columns.items():
             file.create_dataset(name, data=list(texts), dtype=h5py.string_dtype())
         for name in ("features", "text_features")[: len(columns)]:
-            file.create_dataset(name, (len(rows.refs), header.joint_dim), np.float32, dcpl=_in_place())
+            file.create_dataset(name, (len(rows.refs), header.joint_dim), np.float32, dcpl=in_place())
     os.replace(blank, part)
-
-
-def _in_place() -> Any:
-    """Storage that is allocated when the dataset is made, in one piece."""
-    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    return properties
 
 
 def _require_pictures(refs: Sequence[ImageRef]) -> None:
@@ -194,7 +183,7 @@ def _encode_pictures(
     sizes = batch_sizes(len(refs) - done, batch_size)
     with closing(image_batches(backbone, refs[done:], sizes, workers, progress)) as batches:
         for batch in batches:
-            done = _write(file, "features", 0, done, batch)
+            done = write_rows(file, "features", 0, done, batch)
 
 
 def _encode_captions(
@@ -203,17 +192,7 @@ def _encode_captions(
     done = int(file["done"][1])
     edges = list(pairwise([*range(done, len(captions), TEXT_BATCHES * batch_size), len(captions)]))
     for start, stop in progress.track(edges, "encoding captions"):
-        done = _write(file, "text_features", 1, start, encode_texts(backbone, captions[start:stop], batch_size))
-
-
-def _write(file: h5py.File, name: str, counter: int, start: int, features: np.ndarray) -> int:
-    """Write rows, then count them: an interruption between the two only costs this batch."""
-    stop = start + len(features)
-    file[name][start:stop] = features
-    file.flush()
-    file["done"][counter] = stop
-    file.flush()
-    return stop
+        done = write_rows(file, "text_features", 1, start, encode_texts(backbone, captions[start:stop], batch_size))
 
 
 # ---------------------------------------------------------------------------------------------- reading
@@ -227,11 +206,11 @@ class FeatureCache:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        with _opened(self.path, "r") as file, _explaining_damage(self.path):
+        with _FILE.opened(self.path, "r") as file, _FILE.explaining_damage(self.path):
             header = _read_header(file, self.path)
             _require_complete(file, self.path)
             if file.attrs["sha256"] != np.bytes_(_contents_digest(file)):
-                raise DataError(f"{self.path} is damaged: its contents do not match its checksum", _AGAIN)
+                raise DataError(f"{self.path} is damaged: its contents do not match its checksum", _FILE.again)
             self.ids: tuple[str, ...] = tuple(file["ids"].asstr()[:])
             self.has_captions = "captions" in file
         self.backbone, self.fingerprint, self.joint_dim = header.backbone, header.fingerprint, header.joint_dim
@@ -243,12 +222,12 @@ class FeatureCache:
 
     def features(self, ids: Sequence[str] | None = None) -> np.ndarray:
         """Image features ``(N, d)`` of these ids, or of all, float32, not normalised; `DataError` for unknown ids."""
-        return self._read(lambda file, rows: _rows(file["features"], rows), ids)
+        return self._read(lambda file, rows: read_rows(file["features"], rows), ids)
 
     def text_features(self, ids: Sequence[str] | None = None) -> np.ndarray:
         """Text features ``(N, d)`` of the captions of these ids, or of all; `DataError` where there are no captions."""
         self._require_captions()
-        return self._read(lambda file, rows: _rows(file["text_features"], rows), ids)
+        return self._read(lambda file, rows: read_rows(file["text_features"], rows), ids)
 
     def captions(self, ids: Sequence[str] | None = None) -> tuple[str, ...]:
         """The captions of these ids, or of all; `DataError` where there are none."""
@@ -266,7 +245,7 @@ class FeatureCache:
 
     def _read(self, read: Callable[[h5py.File, np.ndarray], Any], ids: Sequence[str] | None) -> Any:
         rows = self._rows_of(self.ids if ids is None else ids)
-        with _opened(self.path, "r") as file, _explaining_damage(self.path):
+        with _FILE.opened(self.path, "r") as file, _FILE.explaining_damage(self.path):
             return read(file, rows)
 
     def _rows_of(self, ids: Sequence[str]) -> np.ndarray:
@@ -285,13 +264,13 @@ class FeatureCache:
 
 def _read_header(file: h5py.File, path: Path) -> Header:
     names = [field.name for field in fields(Header)]
-    with _explaining_damage(path):
+    with _FILE.explaining_damage(path):
         if not all(name in file.attrs for name in (*names, "sha256")):
-            raise DataError(f"{path} is no feature file of mota", _AGAIN)
+            raise DataError(f"{path} is no feature file of mota", _FILE.again)
         found = {name: file.attrs[name] for name in names}
         header = Header(**{name: value.item() if hasattr(value, "item") else value for name, value in found.items()})
         if header.format != FORMAT:
-            hint = f"{_AGAIN}, or use the version of mota that wrote it ({header.mota})"
+            hint = f"{_FILE.again}, or use the version of mota that wrote it ({header.mota})"
             raise DataError(f"{path}: format {header.format!r} is not {FORMAT}, the one known here", hint)
         _check_layout(file, path, header)
     return header
@@ -302,75 +281,28 @@ def _check_layout(file: h5py.File, path: Path, header: Header) -> None:
     for name in ("features", "text_features") if "captions" in file else ("features",):
         if file[name].shape != shape or file[name].dtype != np.float32:
             found = f"{file[name].dtype} {file[name].shape}"
-            raise DataError(f"{path} is damaged: {name!r} is {found} and should be float32 {shape}", _AGAIN)
+            raise DataError(f"{path} is damaged: {name!r} is {found} and should be float32 {shape}", _FILE.again)
 
 
 def _require_complete(file: h5py.File, path: Path) -> None:
     images, texts = (int(count) for count in file["done"][:])
     total = len(file["ids"])
-    if images < total or ("captions" in file and texts < total) or file.attrs["sha256"] == _UNSEALED:
+    if images < total or ("captions" in file and texts < total) or file.attrs["sha256"] == UNSEALED:
         hint = "let `mota cache --resume` finish it; a finished file is not called .partial"
         raise DataError(f"{path} is unfinished: {images} of {total} pictures are encoded", hint)
 
 
-def _rows(dataset: h5py.Dataset, rows: np.ndarray) -> np.ndarray:
-    """Rows of a dataset in any order, read in blocks: HDF5 is slow at picking single rows."""
-    found = np.empty((len(rows), dataset.shape[1]), np.float32)
-    for start in range(0, len(dataset), BLOCK):
-        inside = (rows >= start) & (rows < start + BLOCK)
-        if inside.any():
-            found[inside] = dataset[start : start + BLOCK][rows[inside] - start]
-    return found
-
-
-# ---------------------------------------------------------------------------------------------- files and digests
-
-
-@contextmanager
-def _opened(path: Path, mode: str) -> Iterator[h5py.File]:
-    if path.is_dir():
-        raise DataError(f"{path} is a folder, not a feature file", "give one of the .h5 files in it")
-    try:
-        file = h5py.File(path, mode)
-    except FileNotFoundError:
-        raise DataError(f"no such feature file: {path}", "write it with `mota cache`") from None
-    except BlockingIOError as error:
-        raise MotaError(f"{path} is in use by another process", "wait for it to end") from error
-    except OSError as error:
-        with explained(path):
-            path.open("rb").close()  # says so if the trouble is permission rather than contents
-        raise DataError(f"{path} is not a readable HDF5 file: {error}", _AGAIN) from error
-    with file:
-        yield file
-
-
-@contextmanager
-def _explaining_damage(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except _DAMAGED as error:
-        raise DataError(f"{path} is damaged: {' '.join(str(error).split())}", _AGAIN) from error
+# ---------------------------------------------------------------------------------------------- digests
 
 
 def _contents_digest(file: h5py.File) -> str:
     """SHA-256 of attributes, ids, captions and features."""
     attributes = {field.name: str(file.attrs[field.name]) for field in fields(Header)}
     captions = file["captions"].asstr()[:] if "captions" in file else ()
-    digest = _text_digest([json.dumps(attributes, sort_keys=True)], file["ids"].asstr()[:], captions)
+    digest = text_digest([json.dumps(attributes, sort_keys=True)], file["ids"].asstr()[:], captions)
     for name in ("features", "text_features") if "captions" in file else ("features",):
-        for start in range(0, len(file[name]), BLOCK):
-            digest.update(np.ascontiguousarray(file[name][start : start + BLOCK]).data)
+        digest_rows(digest, file[name])
     return digest.hexdigest()
-
-
-def _text_digest(*columns: Iterable[str]) -> Any:
-    digest = hashlib.sha256()
-    for column in columns:
-        for text in column:
-            data = text.encode()
-            digest.update(len(data).to_bytes(8, "little") + data)
-        digest.update(b"\xff" * 8)  # no length: tells columns apart
-    return digest
 
 
 def _storable(text: str) -> str:

@@ -50,17 +50,25 @@ def encode_texts(
     Equal texts are encoded once, and batches hold texts of like length, so that little of a batch is padding.
     """
     unique, rows = unique_rows(texts)
-    lengths = [len(backbone.tokenize(text)) for text in unique]
-    order = sorted(range(len(unique)), key=lengths.__getitem__)
-    # Longest first: a batch that does not fit the device's memory fails at once.
-    order.reverse()
-    batches: Iterable[list[int]] = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    order = by_length(backbone, unique)
+    batches: Iterable[np.ndarray] = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     if progress is not None:
         batches = progress.track(batches, "encoding texts")
     features = np.empty((len(unique), backbone.joint_dim), np.float32)
     for batch in batches:
-        features[batch] = _features(backbone.encode_text, [unique[i] for i in batch])
+        features[batch] = encode_batch(backbone, [unique[i] for i in batch])
     return features[rows]
+
+
+def by_length(backbone: Backbone, texts: Sequence[str]) -> np.ndarray:
+    """The numbers of the texts ``(N,)``, most tokens first: a batch that does not fit the memory fails at once."""
+    lengths = [len(backbone.tokenize(text)) for text in texts]
+    return np.argsort(lengths, kind="stable")[::-1].astype(np.int64)
+
+
+def encode_batch(backbone: Backbone, texts: Sequence[str]) -> np.ndarray:
+    """Features ``(B, d)`` of one batch of texts; `MotaError` where they are not finite."""
+    return _features(backbone.encode_text, texts)
 
 
 def image_batches(

@@ -7,16 +7,31 @@ Depends only on the attributes that open_clip keeps stable: ``token_embedding``,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from open_clip.transformer import ResidualAttentionBlock
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 TEXT_WEIGHTS = ("token_embedding", "positional_embedding", "transformer", "ln_final", "text_projection")
 """What of a tower holds the weights that `text_features` reads, token embeddings included."""
+
+_recomputed = ContextVar("layers are recomputed in the backward pass", default=False)
+
+
+@contextmanager
+def layers_recomputed(on: bool = True) -> Iterator[None]:
+    """Within it, gradients cost less memory and more time: of each layer only the input is kept."""
+    token = _recomputed.set(on)
+    try:
+        yield
+    finally:
+        _recomputed.reset(token)
 
 
 def text_features(tower: Any, embeddings: Tensor, ends: Tensor, deep_prompts: Tensor | None = None) -> Tensor:
@@ -34,12 +49,20 @@ def text_features(tower: Any, embeddings: Tensor, ends: Tensor, deep_prompts: Te
             prompts = deep_prompts[:, number - 1].to(hidden.dtype)
             hidden = torch.cat([hidden[:, :1], prompts, hidden[:, 1 + prompts.shape[1] :]], dim=1)
         if block is not last:
-            hidden = block(hidden, attn_mask=mask)
+            hidden = _through(block, hidden, mask)
     pooled = tower.ln_final(_read_at_ends(last, hidden, ends, mask))
     projection = tower.text_projection
     if projection is None:
         return pooled
     return projection(pooled) if isinstance(projection, torch.nn.Module) else pooled @ projection
+
+
+def _through(block: Any, hidden: Tensor, mask: Tensor) -> Tensor:
+    if not (_recomputed.get() and torch.is_grad_enabled()):
+        out: Tensor = block(hidden, attn_mask=mask)
+        return out
+    again: Tensor = checkpoint(block, hidden, attn_mask=mask, use_reentrant=False)
+    return again
 
 
 def _read_at_ends(block: Any, hidden: Tensor, ends: Tensor, mask: Tensor) -> Tensor:

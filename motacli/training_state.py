@@ -82,5 +82,16 @@ class TrainingState:
         return True
 
 
+def saved_step(folder: Path) -> int:
+    """How many steps the state in ``folder`` has behind it; 0 where there is none, or none that can be read."""
+    path = folder / FILE
+    if not path.is_file():
+        return 0
+    try:
+        return int(torch.load(path, map_location="cpu", weights_only=True)["step"])
+    except (RuntimeError, KeyError, ValueError, EOFError, TypeError, AttributeError):
+        return 0  # `TrainingState.load` says what is wrong with it
+
+
 def _text(identity: Mapping[str, Any]) -> str:
     return json.dumps(jsonable(identity), sort_keys=True)

@@ -63,3 +63,20 @@ def tiny_backbone() -> Any:
 def host() -> PluginHost:
     """The built-in parts alone."""
     return load_plugins(entry_points=[])
+
+
+@pytest.fixture(scope="session")
+def small_ablation(tmp_path_factory: pytest.TempPathFactory, host: PluginHost, tiny_backbone: Any) -> Path:
+    """The folder of an ablation whose tiny world is drawn, on a few dozen pictures; tests work on copies of it."""
+    from small_world import small_worlds
+
+    from motacli.ablation import TinyWorld
+    from motacli.console import NullProgress
+    from motacli.runs import write_json
+
+    out = tmp_path_factory.mktemp("ablation")
+    with small_worlds():
+        for split in ("test", "val"):
+            TinyWorld(split=split).prepare(host, out, tiny_backbone, NullProgress())
+    write_json(out / "ablation.json", {"format": 1})
+    return out

@@ -20,3 +20,18 @@ def shuffled_batches(rows: int, size: int, rng: np.random.Generator) -> Iterator
             order = np.concatenate([order, rng.permutation(rows)])
         yield order[:size]
         order = order[size:]
+
+
+def bucketed(
+    batches: Iterator[np.ndarray], lengths: np.ndarray, bucket: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """The same rows, but those of ``bucket`` batches at a time are sorted by ``lengths`` ``(N,)`` before they are cut.
+
+    Little of a batch is padding then; the batches themselves come in random order. [ours]
+    """
+    while True:
+        drawn = [next(batches) for _ in range(bucket)]
+        rows = np.concatenate(drawn)
+        parts = np.split(rows[np.argsort(lengths[rows], kind="stable")], np.cumsum([len(each) for each in drawn])[:-1])
+        for place in rng.permutation(bucket):
+            yield parts[place]

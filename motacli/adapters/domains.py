@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, pairwise
 from typing import Any, Protocol
 
@@ -87,6 +87,11 @@ class Mixture:
         for numbers in apportioned(self.shares, options.batch_size):
             drawn = [start + deck.take(n) for start, deck, n in zip(starts, decks, numbers, strict=True)]
             yield np.concatenate(drawn)
+
+    def without(self, learnt: np.ndarray) -> Mixture:
+        """The mixture of those rows, ascending row numbers ``(M,)``, that are left to learn from."""
+        counts = np.diff(np.searchsorted(learnt, np.cumsum([0, *self.sizes])))
+        return replace(self, sizes=tuple(int(count) for count in counts))
 
     def domains(self, drawn: Sequence[int]) -> tuple[Domain, ...]:
         """The domains, and how many rows were drawn of each."""

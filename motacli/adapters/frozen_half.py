@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from motacli.adapters.frozen_store import ENTROPY_ROWS, FrozenStore
+from motacli.adapters.objective import candidate_entropy
 from motacli.adapters.options import TrainOptions
 from motacli.compose import TokenPrompt, batches_by_length, compose_base, tokenize_prompt
+from motacli.console import Progress
 from motacli.contracts import Backbone, Inversion, Prompt, Triplet
-from motacli.encoding import encode_texts
-from motacli.errors import DataError
+from motacli.encoding import encode_texts, unique_rows
+from motacli.errors import DataError, MotaError
+
+BANK = 1024
+"""Target captions that the entropy of scope ``bank`` is over, about so many."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +28,8 @@ class TripletFeatures:
     """What a training reads: image features ``(N, d)``, prompts, text features of targets and references ``(N, d)``.
 
     ``base`` ``(N, d)`` are the base model's unit composed features, for entropy weights and anchor; all the rest is the
-    same for every inversion network.
+    same for every inversion network. ``entropy`` ``(N,)`` is the base model's over a fixed bank, for scope ``bank``.
+    ``pictures`` ``(N,)`` numbers the distinct reference images.
     """
 
     image: Tensor
@@ -29,15 +37,17 @@ class TripletFeatures:
     target: Tensor
     reference: Tensor
     base: Tensor | None = None
+    entropy: Tensor | None = None
+    pictures: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.prompts)
 
     def to(self, device: torch.device) -> TripletFeatures:
         """The same on another device."""
-        base = None if self.base is None else self.base.to(device)
+        base, entropy = (None if part is None else part.to(device) for part in (self.base, self.entropy))
         image, target, reference = (part.to(device) for part in (self.image, self.target, self.reference))
-        return replace(self, image=image, target=target, reference=reference, base=base)
+        return replace(self, image=image, target=target, reference=reference, base=base, entropy=entropy)
 
 
 def training_prompt(triplet: Triplet, template: str) -> Prompt:
@@ -53,27 +63,67 @@ def prepare(
     image_features: Tensor,
     template: str = TrainOptions.template,
     batch_size: int = 256,
+    progress: Progress | None = None,
+    store: FrozenStore | None = None,
 ) -> TripletFeatures:
-    """Compute the frozen half once. ``image_features`` ``(N, d)`` is row by row the triplets' reference images."""
+    """Compute the frozen half once, or take it from ``store``.
+
+    ``image_features`` ``(N, d)`` is row by row the triplets' reference images.
+    """
     if len(triplets) < 2:
         raise DataError(f"{len(triplets)} triplets are too few to train on", "a contrastive batch needs at least two")
     if not torch.isfinite(image_features).all():
         raise DataError("the image features hold NaN or infinity", "make the feature cache again")
+    texts = [triplet.target_caption for triplet in triplets] + [triplet.reference_caption for triplet in triplets]
+    encoded = (
+        store.texts(backbone, texts, batch_size, progress)
+        if store is not None
+        else torch.from_numpy(encode_texts(backbone, texts, batch_size, progress))
+    )
+    target, reference = encoded.split(len(triplets))
     return TripletFeatures(
         image=image_features,
         prompts=tuple(tokenize_prompt(backbone, training_prompt(t, template)) for t in triplets),
-        target=torch.from_numpy(encode_texts(backbone, [t.target_caption for t in triplets], batch_size)),
-        reference=torch.from_numpy(encode_texts(backbone, [t.reference_caption for t in triplets], batch_size)),
+        target=target,
+        reference=reference,
+        pictures=unique_rows([triplet.image for triplet in triplets])[1],
     )
 
 
 @torch.no_grad()
 def with_base(
-    data: TripletFeatures, backbone: Backbone, inversion: Inversion, batch_size: int = 256
+    data: TripletFeatures,
+    backbone: Backbone,
+    inversion: Inversion,
+    batch_size: int = 256,
+    progress: Progress | None = None,
+    store: FrozenStore | None = None,
 ) -> TripletFeatures:
-    """The same with the base model's composed features."""
+    """The same with the base model's composed features; `MotaError` where one of them is not finite."""
+    if store is not None:
+        kept = store.base(backbone, inversion, data.image, data.prompts, batch_size, progress)
+        return replace(data, base=kept.to(data.target))
     base = torch.empty_like(data.target)
-    for rows in batches_by_length(data.prompts, batch_size):
+    batches = batches_by_length(data.prompts, batch_size)
+    for rows in progress.track(batches, "composing with the base model") if progress else batches:
         prompts = [data.prompts[row] for row in rows.tolist()]
         base[rows] = compose_base(backbone, inversion, data.image[rows], prompts).to(base.device)
+    if not torch.isfinite(base).all():
+        raise MotaError(
+            f"inversion {inversion.name!r} gives composed features that are not finite", "look at its weights"
+        )
     return replace(data, base=F.normalize(base, dim=1))
+
+
+@torch.no_grad()
+def with_entropy(data: TripletFeatures, scale: float, store: FrozenStore | None = None) -> TripletFeatures:
+    """The same with the entropies over a bank of about `BANK` of the target captions, evenly spaced.
+
+    ``base`` has to be there; ``scale`` is the backbone's logit scale.
+    """
+    assert data.base is not None
+    bank = F.normalize(data.target[:: max(1, len(data) // BANK)], dim=1)
+    if store is not None:
+        return replace(data, entropy=store.entropies(data.base, bank, scale).to(data.base))
+    parts = [candidate_entropy(part, bank, scale) for part in data.base.split(ENTROPY_ROWS)]
+    return replace(data, entropy=torch.cat(parts))

@@ -38,7 +38,7 @@ class MDM(nn.Module):
 
     def calibrate(self, features: Tensor) -> None:
         """Set ``unit`` from training features ``(N, d)``."""
-        self.unit.copy_(features.float().pow(2).mean().sqrt())
+        self.unit.copy_(features.to(torch.promote_types(features.dtype, torch.float32)).pow(2).mean().sqrt())
 
     def forward(self, features: Tensor) -> Tensor:
         """``(B, d)`` to modulated features ``(B, d)``."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from motacli.adapters.fusion import Fusion
 from motacli.adapters.mdm import MDM
 from motacli.adapters.prompts import TaskPrompts
 from motacli.compose import TokenPrompt, splice
@@ -17,7 +18,13 @@ from motacli.errors import UsageError
 
 @dataclass(frozen=True)
 class MotaOptions:
-    """The adapter's shape. Every value is [ours]; the components are the paper's."""
+    """The adapter's shape. Every value is [ours]; the components are the paper's.
+
+    ``mdm``: ``none``, ``static`` or ``conditional``, through a ``bottleneck``. ``experts`` sets of ``tokens`` prompts
+    (0: no prompts) for the first ``depth`` text layers, mixed by a softmax of ``temperature``, all of them or the
+    ``top_k`` best. ``fusion`` [ours] adds the reference's image feature to the composed query, with ``fusion_weight``:
+    ``none``, ``fixed``, ``validated`` or ``learned`` (`motacli.adapters.fusion`).
+    """
 
     mdm: str = "conditional"
     bottleneck: int = 16
@@ -26,6 +33,14 @@ class MotaOptions:
     depth: int = 3
     temperature: float = 1.0
     top_k: int = 0
+    fusion: str = "none"
+    fusion_weight: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.experts < 1 or self.tokens < 0 or self.bottleneck < 1 or self.top_k < 0:
+            raise ValueError("experts and bottleneck are at least 1, tokens and top_k not negative")
+        if not self.temperature > 0:
+            raise ValueError(f"temperature {self.temperature} is not above 0")
 
 
 class MotaAdapter(nn.Module):
@@ -51,6 +66,7 @@ class MotaAdapter(nn.Module):
             temperature=options.temperature,
             top_k=options.top_k,
         )
+        self.fusion = Fusion(options.fusion, options.fusion_weight)
 
     def calibrate(self, features: Tensor) -> None:
         """Take the measure of the training features ``(N, d)``; see `MDM.calibrate`."""
@@ -65,7 +81,9 @@ class MotaAdapter(nn.Module):
             ids[row, : len(prompt.suffix)] = torch.tensor(prompt.suffix, dtype=torch.long)
             real[row, : len(prompt.suffix)] = 1.0
         real = real.to(pseudo_words.device)[..., None]
-        caption = (backbone.embed_tokens(ids).float() * real).sum(1) / real.sum(1).clamp(min=1)  # (B, w)
+        embedded = backbone.embed_tokens(ids)
+        embedded = embedded.to(torch.promote_types(embedded.dtype, torch.float32))
+        caption = (embedded * real).sum(1) / real.sum(1).clamp(min=1)  # (B, w)
         return self.prompts.gates(pseudo_words, caption)
 
     def forward(
@@ -77,7 +95,13 @@ class MotaAdapter(nn.Module):
         mixed = self.prompts(gates)  # (B, J, M, w)
         spliced = splice(backbone, prompts, pseudo_words, mixed[:, 0])
         deep = mixed[:, 1:] if mixed.shape[1] > 1 else None
-        return backbone.encode_embeddings(spliced.embeddings, spliced.ends, deep), gates
+        composed = backbone.encode_embeddings(spliced.embeddings, spliced.ends, deep)
+        return self.fusion(composed, features), gates
+
+    @property
+    def task_prompts(self) -> int:
+        """Tokens of the text encoder's context that the prompts take up."""
+        return self.options.tokens
 
     def compose(
         self, backbone: Backbone, inversion: Inversion, features: Tensor, prompts: Sequence[TokenPrompt]

@@ -32,16 +32,24 @@ def weighted_info_nce(
     weights: Tensor | None = None,
     negatives: Tensor | None = None,
     symmetric: bool = False,
+    near_misses: Tensor | None = None,
 ) -> Tensor:
     """``w_i``-weighted InfoNCE from composed queries ``(B, d)`` to target captions ``(B, d)``.
 
     ``negatives`` ``(M, d)`` are candidates that are nobody's target (the batch's reference captions: hard negatives
-    that say what *not* to change into [ours]). ``symmetric`` adds the direction from targets to queries [ours].
+    that say what *not* to change into [ours]). ``near_misses`` ``(B, M, d)`` are candidates of one query each, ones
+    equal to its target being no wrong answers [ours]. ``symmetric`` adds the direction from targets to queries [ours].
     """
     queries, targets = F.normalize(queries, dim=1), F.normalize(targets, dim=1)
     candidates = targets if negatives is None else torch.cat([targets, F.normalize(negatives, dim=1)])
     wanted = torch.arange(len(queries), device=queries.device)
-    losses = F.cross_entropy(scale * queries @ candidates.T, wanted, reduction="none")
+    logits = scale * queries @ candidates.T
+    if near_misses is not None:
+        misses = F.normalize(near_misses, dim=2)
+        equal = (misses * targets[:, None]).sum(2) > 1 - 1e-6
+        own = scale * (queries[:, None] * misses).sum(2)  # (B, M)
+        logits = torch.cat([logits, own.masked_fill(equal, -torch.inf)], dim=1)
+    losses = F.cross_entropy(logits, wanted, reduction="none")
     if symmetric:
         losses = (losses + F.cross_entropy(scale * targets @ queries.T, wanted, reduction="none")) / 2
     return losses.mean() if weights is None else (weights * losses).mean()

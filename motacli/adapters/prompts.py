@@ -12,7 +12,8 @@ class TaskPrompts(nn.Module):
 
     [paper] the router sees the query, pseudo-word with relative caption; the mixture enters the text encoder's input.
     [ours] router input is the pseudo-words' mean next to the mean token embedding of the relative caption, each
-    standardised; a softmax gate, dense by default, ``top_k`` optional; ``K = 1`` is plain prompt tuning.
+    standardised; a softmax gate, dense by default, ``top_k`` optional; ``K = 1`` is plain prompt tuning. Without tokens
+    (``M = 0``, the ablation) there are no experts to tell apart: one empty set, no router, and nothing that learns.
     """
 
     def __init__(
@@ -27,6 +28,8 @@ class TaskPrompts(nn.Module):
         init_scale: float = 0.02,
     ) -> None:
         super().__init__()
+        if tokens == 0:
+            experts = 1
         self.temperature = temperature
         self.top_k = top_k
         self.experts = nn.Parameter(torch.randn(experts, depth, tokens, width) * init_scale)
@@ -38,7 +41,7 @@ class TaskPrompts(nn.Module):
     def gates(self, pseudo_words: Tensor, caption: Tensor) -> Tensor:
         """Pseudo-words ``(B, n, w)``, mean caption embeddings ``(B, w)`` to mixing weights ``(B, K)`` that sum to 1."""
         if self.router is None:
-            return torch.ones(len(caption), 1, device=caption.device)
+            return self.experts.new_ones(len(caption), 1)
         width = caption.shape[1:]
         query = torch.cat([F.layer_norm(pseudo_words.mean(1), width), F.layer_norm(caption, width)], dim=1)  # (B, 2w)
         logits = self.router(query) / self.temperature

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from motacli.adapters.batches import bucketed, row_order, shuffled_batches
 from motacli.adapters.domains import Domain, Draws, ImageFeatures, Mixture
 from motacli.adapters.files import WEIGHTS, save_adapter, state_digest, tensors_digest
-from motacli.adapters.frozen_half import TripletFeatures, prepare
+from motacli.adapters.frozen_half import TripletFeatures, prepare, with_base, with_entropy
+from motacli.adapters.frozen_store import FrozenStore
+from motacli.adapters.fusion import Fusion, choose_weight
+from motacli.adapters.held_out import split_rows
+from motacli.adapters.long_captions import refuse_long_prompts, refuse_long_targets
 from motacli.adapters.options import TrainOptions
+from motacli.adapters.parallel import World
 from motacli.adapters.training import History, train_adapter
 from motacli.assignments import write_assignments
 from motacli.console import NullProgress, Progress
@@ -24,26 +31,35 @@ from motacli.errors import DataError, UsageError
 from motacli.runs import PROVENANCE, RunDir, file_digest, provenance
 from motacli.watch import Watch
 
+_BUCKETS = 1
+"""Tells the order of bucketed batches from that of their rows."""
+_VALIDATE = "give --validate and --data-root"
+
 
 @dataclass(frozen=True)
 class TrainedAdapter:
-    """A finished training. ``trainable`` of ``parameters`` numbers learned; the rest is backbone and inversion.
+    """A finished training on ``triplets``, ``held_out`` of which were only validated on.
 
-    ``domains`` say what it had of each file of triplets, where it was told which those are.
+    ``trainable`` numbers learned; the dual encoder has ``parameters``, as the paper counts its 2.05 %. ``domains`` say
+    what it had of each file of triplets, where it was told which those are. ``kept`` says which weights these are.
     """
 
     adapter: Any
     history: History
     training: TrainOptions
     triplets: int
+    held_out: int
     seconds: float
     trainable: int
     parameters: int
     domains: tuple[Domain, ...] = ()
+    kept: str = "last"
+    fusion_weight: float | None = None
+    validated_on: str = ""
 
     @property
     def share(self) -> float:
-        """The part of all parameters that was trained, in 0..1."""
+        """What was trained, as a part of the dual encoder's parameters."""
         return self.trainable / self.parameters
 
 
@@ -58,6 +74,8 @@ def train_run(
     progress: Progress | None = None,
     mixture: Mixture | None = None,
     watch: Watch | None = None,
+    store: FrozenStore | None = None,
+    world: World | None = None,
 ) -> TrainedAdapter:
     """Train ``build(backbone, options)`` on the triplets; the same seed gives the same weights on the same machine.
 
@@ -66,14 +84,20 @@ def train_run(
     ``adapter(backbone, inversion, features, prompts) -> (composed, gates)`` with features ``(B, d)`` to composed
     features ``(B, d)`` and gates ``(B, K)`` (all ones ``(B, 1)`` where nothing is mixed).
 
-    ``mixture`` says which domains the triplets belong to, one after the other, and how often each is drawn.
+    ``mixture`` says which domains the triplets belong to, one after the other, and how often each is drawn. ``store``
+    keeps what is frozen for other trainings. ``world`` are the processes that share every batch.
 
     Raises `DataError` where the features come from another backbone or lack pictures of the triplets, and what
     `prepare` and `train_adapter` raise.
     """
     training = training or TrainOptions()
-    data = gather(backbone, triplets, features, training, progress)
-    return train_prepared(backbone, inversion, data, build, options, training, progress, mixture, watch)
+    progress = progress or (watch.progress if watch else None)
+    data = gather(backbone, triplets, features, training, progress, store)
+    if training.needs_base:
+        data = with_base(data, backbone, inversion, progress=progress, store=store)
+    if training.needs_entropy:
+        data = with_entropy(data, backbone.logit_scale, store)
+    return train_prepared(backbone, inversion, data, build, options, training, progress, mixture, watch, world)
 
 
 def gather(
@@ -82,13 +106,16 @@ def gather(
     features: ImageFeatures,
     training: TrainOptions,
     progress: Progress | None = None,
+    store: FrozenStore | None = None,
 ) -> TripletFeatures:
     """Compute what stays frozen; it serves every inversion network and every seed. Raises as `train_run` does."""
     if training.steps < 1:
         raise UsageError(f"{training.steps} steps train nothing", "ask for at least one")
     image = image_features(backbone, triplets, features)
+    if training.long_captions == "refuse":
+        refuse_long_targets(backbone, triplets)
     (progress or NullProgress()).log(f"computing what stays frozen for {len(triplets)} triplets")
-    return prepare(backbone, triplets, image, training.template)
+    return prepare(backbone, triplets, image, training.template, progress=progress, store=store)
 
 
 def train_prepared(
@@ -101,34 +128,102 @@ def train_prepared(
     progress: Progress | None = None,
     mixture: Mixture | None = None,
     watch: Watch | None = None,
+    world: World | None = None,
 ) -> TrainedAdapter:
     """`train_run` on what `gather` computed. Training says how far it is to ``watch``, or else to ``progress``."""
     started = time.perf_counter()
-    draws = None if mixture is None else Draws(mixture, training)
+    watch = watch or Watch(progress=progress or NullProgress())
+    learnt, held_out = _split(data, training)
+    draws = None if mixture is None else Draws(mixture.without(learnt), training)
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they are
         torch.manual_seed(training.seed)
         adapter = build(backbone, options).to(backbone.device)
-        watch = watch or Watch(progress=progress or NullProgress())
-        identity = {} if watch.work is None else _identity(adapter, backbone, inversion, data, mixture)
-        history = train_adapter(adapter, backbone, inversion, data, training, draws, watch, identity)
-    trainable = _count(adapter)
+        fusion = _fusion(adapter, watch)
+        if training.long_captions == "refuse":
+            pseudo_words = inversion(data.image[:1].to(backbone.device)).shape[1]
+            task_prompts = getattr(adapter, "task_prompts", 0)
+            refuse_long_prompts(data.prompts, backbone.context_length, pseudo_words, task_prompts)
+        watch.progress.log(_size(adapter, backbone))
+        identity = {} if watch.work is None else _identity(adapter, backbone, inversion, data, mixture, watch)
+        batches = _batches(data, training, learnt, draws)
+        history = train_adapter(adapter, backbone, inversion, data, training, batches, watch, identity, held_out, world)
+        weight = None if fusion is None else _settled_weight(fusion, adapter, watch, world or World())
     return TrainedAdapter(
         adapter=adapter,
         history=history,
         training=training,
         triplets=len(data),
+        held_out=len(held_out),
         seconds=time.perf_counter() - started,
-        trainable=trainable,
-        parameters=trainable + backbone.parameter_count() + _count(inversion),
+        trainable=_count(adapter),
+        parameters=backbone.parameter_count(),
         domains=mixture.domains(draws.drawn) if mixture and draws else (),
+        kept=f"best {watch.keep_best}" if watch.keep_best else "last",
+        fusion_weight=weight,
+        validated_on=watch.validated_on,
     )
+
+
+def _size(adapter: Any, backbone: Backbone) -> str:
+    """How much learns."""
+    own, all_ = _count(adapter), backbone.parameter_count()
+    return f"{own:,} numbers learn: {100 * own / all_:.3g} % of the {all_:,} of the dual encoder"
+
+
+def _split(data: TripletFeatures, training: TrainOptions) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to learn from and rows to hold out."""
+    if data.pictures is None:
+        return np.arange(len(data)), np.empty(0, np.intp)
+    return split_rows(data.pictures, training.held_out)
+
+
+def _batches(
+    data: TripletFeatures, training: TrainOptions, learnt: np.ndarray, draws: Draws | None
+) -> Iterator[np.ndarray]:
+    """Row numbers of each step."""
+    places: Iterator[np.ndarray] = (
+        iter(draws)
+        if draws is not None
+        else shuffled_batches(len(learnt), training.batch_size, row_order(training.seed))
+    )
+    rows = (learnt[each] for each in places)
+    if training.bucket == 1:
+        return rows
+    lengths = np.array([len(prompt) for prompt in data.prompts])
+    return bucketed(rows, lengths, training.bucket, row_order(training.seed, _BUCKETS))
+
+
+def _fusion(adapter: Any, watch: Watch) -> Fusion | None:
+    """The adapter's late fusion, if any; `UsageError` where its weight is to be validated and nothing validates."""
+    fusion = getattr(adapter, "fusion", None)
+    if not isinstance(fusion, Fusion) or fusion.form == "none":
+        return None
+    if fusion.form == "validated" and watch.validate is None:
+        raise UsageError("the weight of late fusion is to be chosen, and there is nothing to choose it by", _VALIDATE)
+    return fusion
+
+
+def _settled_weight(fusion: Fusion, adapter: Any, watch: Watch, world: World) -> float:
+    """The weight of late fusion; chosen now, on the benchmark, where it is to be validated."""
+    if fusion.form == "validated":
+        validate = watch.validate
+        assert validate is not None
+
+        def score() -> float:
+            scores = validate(adapter)
+            return scores.get(watch.keep_best, next(iter(scores.values())))
+
+        fusion.weight.fill_(world.agreed(lambda: choose_weight(fusion, score)))
+    return float(fusion.weight.detach())
 
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """How a training ended; ``trainable_percent`` relates to adapter, inversion network and backbone together.
+    """How a training ended; ``trainable_percent`` relates to the dual encoder's parameters.
 
-    ``domains`` say how many triplets each file held, and how many rows of the batches came from it.
+    ``held_out`` triplets of all were validated on, ``validation`` is what the last look found, and ``kept`` says which
+    weights are returned: the last, or those best by a metric, of step ``kept_step``. ``domains`` say how many triplets
+    each file held, and how many rows of the batches came from it.
     """
 
     loss: float
@@ -136,8 +231,13 @@ class TrainSummary:
     trainable: int
     trainable_percent: float
     triplets: int
+    held_out: int
     steps: int
     seconds: float
+    kept: str
+    kept_step: int
+    fusion_weight: float | None = None
+    validation: Mapping[str, float] = field(default_factory=dict)
     domains: tuple[Domain, ...] = ()
 
 
@@ -161,8 +261,13 @@ def write_run(
         trainable=trained.trainable,
         trainable_percent=100 * trained.share,
         triplets=trained.triplets,
-        steps=training.steps,
+        held_out=trained.held_out,
+        steps=history.step[-1],
         seconds=trained.seconds,
+        kept=trained.kept,
+        kept_step=history.kept_step,
+        fusion_weight=trained.fusion_weight,
+        validation=history.validation[-1] if history.validation else {},
         domains=trained.domains,
     )
     digest = state_digest(inversion)
@@ -171,7 +276,13 @@ def write_run(
         trained.adapter,
         inversion=inversion.name,
         backbone=backbone,
-        about={"training": asdict(training), "triplets": trained.triplets},
+        about={
+            "training": asdict(training),
+            "triplets": trained.triplets,
+            "held_out": trained.held_out,
+            "kept": trained.kept,
+            "validated_on": trained.validated_on,
+        },
         inversion_digest=digest,
     )
     run.write_json("metrics.json", {**asdict(summary), "history": history})
@@ -182,7 +293,7 @@ def write_run(
     return summary
 
 
-FLAGS = ("steps", "lr", "wd", "batch_size", "warmup", "beta", "seed")
+FLAGS = ("steps", "lr", "wd", "batch_size", "warmup", "beta", "held_out", "seed")
 """The training options that are flags of ``mota train``; their defaults are those of `TrainOptions`."""
 
 
@@ -218,7 +329,12 @@ def _count(part: object) -> int:
 
 
 def _identity(
-    adapter: Any, backbone: Backbone, inversion: Inversion, data: TripletFeatures, mixture: Mixture | None
+    adapter: Any,
+    backbone: Backbone,
+    inversion: Inversion,
+    data: TripletFeatures,
+    mixture: Mixture | None,
+    watch: Watch,
 ) -> dict[str, Any]:
     """What a training that is to go on must have in common with the one that stopped."""
     parts = {"image": data.image, "target": data.target, "reference": data.reference}
@@ -230,4 +346,5 @@ def _identity(
         "data": tensors_digest(parts),
         "prompts": hashlib.sha256(repr(data.prompts).encode()).hexdigest()[:16],
         "mixture": None if mixture is None else asdict(mixture),
+        "validation": [watch.validated_on, watch.validate_every, watch.keep_best, watch.patience],
     }

@@ -3,38 +3,58 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from motacli.adapters.batches import row_order, shuffled_batches
-from motacli.adapters.frozen_half import TripletFeatures, with_base
-from motacli.adapters.objective import candidate_entropy, entropy_weights, weighted_info_nce
+from motacli.adapters.computing import Composer
+from motacli.adapters.frozen_half import TripletFeatures, with_base, with_entropy
+from motacli.adapters.held_out import score_held_out
 from motacli.adapters.options import TrainOptions
-from motacli.adapters.prompts import balance_loss
-from motacli.compose import TokenPrompt, batches_by_length
+from motacli.adapters.parallel import World
+from motacli.adapters.step import StepReport, TrainingStep
 from motacli.contracts import Backbone, Inversion
 from motacli.errors import MotaError
 from motacli.training_state import TrainingState
 from motacli.watch import Watch
 
-CHUNK = 32
-"""Rows that go through the text encoder together."""
+LOGGED = 10
+"""Steps between two entries of the history."""
 
 
 @dataclass
 class History:
-    """What a training saw: one value per logged step."""
+    """What a training saw: one value per logged step.
+
+    ``usage`` are the mean gates of the experts, ``weight_entropy`` is `StepReport.spread`. ``validation`` holds the
+    step and the scores of each look at held-out triplets and at a benchmark.
+    """
 
     step: list[int] = field(default_factory=list)
     loss: list[float] = field(default_factory=list)
     accuracy: list[float] = field(default_factory=list)
     usage: list[list[float]] = field(default_factory=list)
+    weight_entropy: list[float] = field(default_factory=list)
+    lr: list[float] = field(default_factory=list)
+    validation: list[dict[str, float]] = field(default_factory=list)
+    kept_step: int = 0
+
+    @classmethod
+    def of(cls, state: TrainingState, keep_best: Any) -> History:
+        """What a finished training's state tells; ``keep_best`` is the look whose weights are kept, if not the last."""
+        logged = [check for check in state.checks if "loss" in check]
+        looks = [check["look"] for check in state.checks if "look" in check]
+        names = ("step", "loss", "accuracy", "usage", "weight_entropy", "lr")
+        return cls(
+            **{name: [check[name] for check in logged] for name in names},
+            validation=looks,
+            kept_step=state.step if keep_best is None else int(keep_best["step"]),
+        )
 
 
 def train_adapter(
@@ -46,55 +66,154 @@ def train_adapter(
     batches: Iterator[np.ndarray] | None = None,
     watch: Watch | None = None,
     identity: Mapping[str, Any] | None = None,
+    held_out: np.ndarray | None = None,
+    world: World | None = None,
 ) -> History:
     """Train ``adapter`` in place for ``options.steps`` steps; the same seed gives the same weights.
 
-    ``batches`` are the row numbers of each step, by default `shuffled_batches` of all rows. Where ``watch`` has a
-    folder for work, a state is kept there, and a training of the same ``identity`` that finds one goes on with it and
-    ends with the weights of one that ran through, bit for bit on a CPU. Raises `MotaError` when the loss is not finite.
+    ``batches`` are the row numbers of each step, by default `shuffled_batches` of all rows but ``held_out``, which are
+    validated on every ``watch.validate_every`` steps. Where ``watch`` has a folder for work, a state is kept there, and
+    a training of the same ``identity`` that finds one goes on with it and ends with the weights of one that ran
+    through, bit for bit on a CPU. Of several processes (``world``) the first validates, reports and keeps.
+
+    Raises `MotaError` when the loss is not finite.
     """
     watch, data = watch or Watch(), data.to(backbone.device)
     if options.needs_base and data.base is None:
         data = with_base(data, backbone, inversion)
+    if options.needs_entropy and data.entropy is None:
+        data = with_entropy(data, backbone.logit_scale)
+    held_out = np.empty(0, np.intp) if held_out is None else held_out
+    learnt = np.setdiff1d(np.arange(len(data)), held_out)
     calibrate = getattr(adapter, "calibrate", None)
     if calibrate is not None:
         calibrate(data.image)
-    unit = data.image.float().pow(2).mean().sqrt()
-    state = TrainingState({**(identity or {}), "training": asdict(options)}, adapter, _optimizer(adapter, options))
-    noise = torch.Generator().manual_seed(options.seed)
     if batches is None:
-        batches = shuffled_batches(len(data), options.batch_size, row_order(options.seed))
-    if watch.work is not None and state.load(watch.work):
-        watch.progress.log(f"going on after {state.step} of {options.steps} steps")
-        noise.set_state(state.random["noise"])
+        order = shuffled_batches(len(learnt), options.batch_size, row_order(options.seed))
+        batches = (learnt[rows] for rows in order)
+    state = TrainingState({**(identity or {}), "training": asdict(options)}, adapter, _optimizer(adapter, options))
+    composer = Composer.of(adapter, backbone, inversion, options)
+    step = TrainingStep(composer, data, options, world, torch.from_numpy(learnt))
+    return _Loop(state, step, watch, held_out).run(batches)
+
+
+class _Loop:
+    """The steps, and what goes on between them."""
+
+    def __init__(self, state: TrainingState, step: TrainingStep, watch: Watch, held_out: np.ndarray) -> None:
+        self.state, self.step, self.watch, self.held_out = state, step, watch, held_out
+        self.options, self.world = step.options, step.world
+        self.noise = torch.Generator().manual_seed(self.options.seed)
+        self.line = "training the adapter"
+
+    def run(self, batches: Iterator[np.ndarray]) -> History:
+        state, watch, options = self.state, self.watch, self.options
+        self._go_on(batches)
+        state.network.train()
+        steps = range(options.steps, options.steps) if self._hopeless() else range(state.step, options.steps)
+        for number in watch.progress.track(steps, lambda: self.line):
+            rate = options.lr * _schedule(number, options)
+            self._descend(torch.from_numpy(next(batches)), rate)
+            if self._due(watch.validate_every) and self._can_look():
+                self._look()
+            if watch.work is not None and state.step % watch.save_every == 0 and self.world.first:
+                state.random = {"noise": self.noise.get_state(), "torch": torch.get_rng_state()}
+                state.save(watch.work)
+            if self._hopeless():
+                watch.progress.log(f"no better for {watch.patience} looks: stopped after step {state.step}")
+                break
+        if state.best:
+            state.network.load_state_dict(state.best)
+        state.network.eval()
+        return History.of(state, self._best_look() if state.best else None)
+
+    def _go_on(self, batches: Iterator[np.ndarray]) -> None:
+        state, watch = self.state, self.watch
+        if watch.work is None or not state.load(watch.work):
+            return
+        watch.progress.log(f"going on after {state.step} of {self.options.steps} steps")
+        self.noise.set_state(state.random["noise"])
         torch.set_rng_state(state.random["torch"])
         for _ in range(state.step):
             next(batches)
-    adapter.train()
-    for step in watch.progress.track(range(state.step, options.steps), "training the adapter"):
-        drawn = torch.from_numpy(next(batches))
+
+    def _descend(self, rows: Tensor, rate: float) -> None:
+        state, adapter = self.state, self.state.network
         for group in state.optimizer.param_groups:
-            group["lr"] = options.lr * _schedule(step, options)
-        loss, gates, accuracy = _step_loss(adapter, backbone, inversion, data, drawn, options, unit, noise)
-        if not torch.isfinite(loss):
-            raise MotaError(f"the loss is not finite at step {step + 1}", "lower --lr, or look for broken features")
+            group["lr"] = rate
         state.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        report = self.step(rows, self.noise)
+        if not torch.isfinite(report.loss):
+            raise MotaError(
+                f"the loss is not finite at step {state.step + 1}",
+                "lower --lr, look for broken features, or give --train-option autocast=off",
+            )
         nn.utils.clip_grad_norm_(adapter.parameters(), 1.0)
         state.optimizer.step()
-        state.step = step + 1
-        if state.step % 10 == 0 or state.step == options.steps:
-            usage = [round(float(g), 4) for g in gates.detach().mean(0)]
-            state.checks.append(
-                {"step": state.step, "loss": float(loss.detach()), "accuracy": accuracy, "usage": usage}
-            )
+        state.step += 1
+        self._report(report, rate)
+
+    def _report(self, report: StepReport, rate: float) -> None:
+        state, watch = self.state, self.watch
         if watch.on_step is not None:
-            watch.on_step(state.step, float(loss.detach()))
-        if watch.work is not None and state.step % watch.save_every == 0:
-            state.random = {"noise": noise.get_state(), "torch": torch.get_rng_state()}
-            state.save(watch.work)
-    adapter.eval()
-    return History(**{name: [check[name] for check in state.checks] for name in ("step", "loss", "accuracy", "usage")})
+            watch.on_step(state.step, float(report.loss))
+        if not self._due(LOGGED):
+            return
+        values = report.values()
+        usage = [round(float(gate), 4) for gate in report.usage]
+        logged = {name: values[name] for name in ("loss", "accuracy", "weight_entropy")}
+        state.checks.append({"step": state.step, **logged, "usage": usage, "lr": rate})
+        self.line = _line(values, usage, rate)
+        if watch.tracker is not None:
+            watch.tracker.log(state.step, {**values, "lr": rate})
+
+    # ------------------------------------------------------------------------------------------ validation
+
+    def _can_look(self) -> bool:
+        return self.watch.validate is not None or len(self.held_out) > 0
+
+    def _look(self) -> None:
+        """Validate without noise or dropout, and keep the weights where they are the best so far."""
+        state, watch = self.state, self.watch
+        state.network.eval()
+        with torch.random.fork_rng(devices=[]):
+            scores = self.world.agreed(self._scores)
+        state.network.train()
+        watch.check_metric(scores)
+        if watch.keep_best and watch.is_best(self._looks(), scores):
+            state.best = {key: value.detach().cpu().clone() for key, value in state.network.state_dict().items()}
+        state.checks.append({"look": {"step": state.step, **scores}})
+        if watch.tracker is not None:
+            watch.tracker.log(state.step, {f"validation/{name}": value for name, value in scores.items()})
+
+    def _scores(self) -> dict[str, float]:
+        scores: dict[str, float] = {}
+        if len(self.held_out):
+            scores |= score_held_out(self.step.composer, self.step.data, self.held_out, self.step.scale)
+        if self.watch.validate is not None:
+            scores |= self.watch.validate(self.state.network)
+        return scores
+
+    def _looks(self) -> list[dict[str, float]]:
+        return [check["look"] for check in self.state.checks if "look" in check]
+
+    def _best_look(self) -> dict[str, float]:
+        looks = self._looks()
+        return next(look for n, look in reversed(list(enumerate(looks))) if self.watch.is_best(looks[:n], look))
+
+    def _hopeless(self) -> bool:
+        return self.watch.is_hopeless(self._looks())
+
+    def _due(self, every: int) -> bool:
+        return self.state.step == self.options.steps or (every > 0 and self.state.step % every == 0)
+
+
+def _line(values: Mapping[str, float], usage: list[float], rate: float) -> str:
+    """What stands before the bar."""
+    parts = [f"loss {values['loss']:.3f}", f"weights' entropy {values['weight_entropy']:.3f}", f"lr {rate:.1e}"]
+    if len(usage) > 1:
+        parts.insert(2, "experts " + " ".join(f"{gate:.2f}" for gate in usage))
+    return "  ".join(parts)
 
 
 def _optimizer(adapter: nn.Module, options: TrainOptions) -> torch.optim.Optimizer:
@@ -105,53 +224,6 @@ def _optimizer(adapter: nn.Module, options: TrainOptions) -> torch.optim.Optimiz
     return torch.optim.AdamW(groups, lr=options.lr)
 
 
-def compose_in_chunks(
-    adapter: Any, backbone: Backbone, inversion: Inversion, features: Tensor, prompts: Sequence[TokenPrompt]
-) -> tuple[Tensor, Tensor]:
-    """What the adapter gives for all rows, computed for `CHUNK` rows of like length at a time: composed, gates.
-
-    The numbers are those of one call, and each chunk is only as long as its own longest text. [ours]
-    """
-    parts = batches_by_length(prompts, CHUNK)
-    made = [adapter(backbone, inversion, features[part], [prompts[row] for row in part.tolist()]) for part in parts]
-    back = torch.cat(parts).argsort()
-    return torch.cat([composed for composed, _ in made])[back], torch.cat([gates for _, gates in made])[back]
-
-
 def _schedule(step: int, options: TrainOptions) -> float:
     """Linear warm-up, then half a cosine to zero."""
     return min(1.0, (step + 1) / max(options.warmup, 1)) * (0.5 + 0.5 * math.cos(math.pi * step / options.steps))
-
-
-def _step_loss(
-    adapter: Any,
-    backbone: Backbone,
-    inversion: Inversion,
-    data: TripletFeatures,
-    rows: Tensor,
-    options: TrainOptions,
-    unit: Tensor,
-    noise: torch.Generator,
-) -> tuple[Tensor, Tensor, float]:
-    """The loss of the triplets ``rows`` ``(B,)``; ``unit`` is the size of the image features' entries."""
-    features = data.image[rows]
-    if options.noise:
-        drawn = torch.randn(features.shape, generator=noise).to(features.device)
-        features = features + options.noise * unit * drawn
-    prompts = [data.prompts[row] for row in rows.tolist()]
-    composed, gates = compose_in_chunks(adapter, backbone, inversion, features, prompts)
-    target, scale = data.target[rows], backbone.logit_scale
-    negatives = data.reference[rows] if options.reference_negatives else None
-    weights = None
-    if options.beta and data.base is not None:
-        candidates = target if options.scope == "batch" else data.target[:: max(1, len(data) // 1024)]
-        entropy = candidate_entropy(data.base[rows], F.normalize(candidates, dim=1), scale)
-        weights = entropy_weights(entropy, options.beta)
-    loss = weighted_info_nce(composed, target, scale, weights, negatives, options.symmetric)
-    if options.balance and gates.shape[1] > 1:
-        loss = loss + options.balance * balance_loss(gates)
-    if options.anchor and data.base is not None:
-        loss = loss + options.anchor * (1 - F.cosine_similarity(composed, data.base[rows], dim=1).mean())
-    similarity = F.normalize(composed.detach(), dim=1) @ F.normalize(target, dim=1).T
-    accuracy = float((similarity.argmax(1).cpu() == torch.arange(len(rows))).float().mean())
-    return loss, gates, accuracy

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from motacli.assignments import read_assignments
-from motacli.commands import options
+from motacli.commands import options, watching
 from motacli.commands.session import chosen_options, session
 from motacli.errors import UsageError
 
@@ -22,6 +22,9 @@ Features = Annotated[list[Path], typer.Option("--features", help="Image features
 Mix = Annotated[
     str | None, typer.Option("--mix", help="Each triplets file's share of every batch, as 0.7,0.3. Default: pooled.")
 ]
+Cache = Annotated[
+    Path | None, typer.Option("--cache", help="Folder that keeps what is frozen, for trainings on the same data.")
+]
 AdapterType = Annotated[str, typer.Option("--adapter-type", help="Adapter, see `mota ls adapters`.")]
 InversionWeights = Annotated[Path | None, typer.Option("--inversion-weights", help="Weights of the inversion.")]
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Steps of training.")]
@@ -30,6 +33,11 @@ Wd = Annotated[float | None, typer.Option("--wd", min=0.0, help="Weight decay.")
 Rows = Annotated[int | None, typer.Option("--batch-size", min=2, help="Triplets per step.")]
 WarmUp = Annotated[int | None, typer.Option("--warmup", min=0, help="Steps of linear warm-up.")]
 Beta = Annotated[float | None, typer.Option("--beta", help="How sharply the base model's doubt weighs; 0: not at all.")]
+HeldOut = Annotated[
+    float | None,
+    typer.Option("--held-out", min=0.0, help="Share of pictures whose triplets are only validated on."),
+]
+Track = Annotated[list[str] | None, typer.Option("--track", help="Where curves go: tensorboard or wandb; repeatable.")]
 TrainSeed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random.")]
 Shape = Annotated[
     list[str] | None,
@@ -53,6 +61,7 @@ def train(
     features: Features,
     out: options.Out,
     mix: Mix = None,
+    cache: Cache = None,
     adapter_type: AdapterType = "mota",
     model: options.Model = "tiny",
     pretrained: options.Pretrained = None,
@@ -66,30 +75,46 @@ def train(
     batch_size: Rows = None,
     warmup: WarmUp = None,
     beta: Beta = None,
+    held_out: HeldOut = None,
     seed: TrainSeed = None,
     option: Shape = None,
     train_option: More = None,
+    validate: watching.Validate = None,
+    data_root: watching.Root = None,
+    split: watching.ValidateSplit = None,
+    validate_every: watching.ValidateEvery = 50,
+    keep_best: watching.KeepBest = None,
+    patience: watching.Patience = 0,
+    track: Track = None,
     save_every: options.SaveEvery = 200,
     resume: options.Resume = False,
 ) -> None:
     """Train an adapter on triplets and cached image features; backbone and inversion network stay frozen.
 
-    Killed, it goes on by --resume and ends with the same weights."""
+    Killed, it goes on by --resume and ends with the same weights. `torchrun --nproc-per-node N -m motacli train ...`
+    shares every batch among N processes."""
     from motacli.adapters.domains import Mixture
+    from motacli.adapters.frozen_store import FrozenStore
     from motacli.adapters.options import TrainOptions
+    from motacli.adapters.parallel import joined_world, own_device, shared_run
     from motacli.adapters.run import settled_options, train_run, write_run
     from motacli.config import parse_options
     from motacli.models import BackboneChoice, load_backbone, load_inversion
-    from motacli.runs import WORK, RunDir
+    from motacli.query_sources import Composed
+    from motacli.runs import WORK
+    from motacli.trackers import open_trackers, require_trackers
+    from motacli.training_state import saved_step
     from motacli.triplets.schema import read_triplets
-    from motacli.watch import Watch
 
     current = session(ctx)
+    watching.refuse_mixtures(ctx.params, others="held-out-")
+    require_trackers(track or ())
     training = parse_options(TrainOptions, _training_values(ctx, train_option or ()), "training options")
     build: Any = current.host.component("adapters", adapter_type).load()
     shape = parse_options(build.Options, read_assignments(option or ()), f"options of adapter {adapter_type!r}")
-    shares = _shares(mix)
-    with RunDir.create(out, resume=resume) as run:
+    shares, device = _shares(mix), own_device(device)
+    with joined_world(device) as world, shared_run(out, resume, world) as run:
+        current.console.quiet |= not world.first
         digests = {**_digests("triplets", triplets), **_digests("features", features)}
         rows = [read_triplets(path) for path in triplets]
         mixture = Mixture(tuple(map(str, triplets)), tuple(map(len, rows)), shares)
@@ -98,14 +123,36 @@ def train(
         backbone = load_backbone(current.host, choice)
         phi = load_inversion(current.host, inversion, backbone, inversion_weights)
         known, pooled = _features(features), list(chain.from_iterable(rows))
-        watch = Watch(progress=current.console, work=run.work / WORK, save_every=save_every)
-        done = train_run(backbone, phi, pooled, known, build, shape, training, current.console, mixture, watch)
+        config = {**chosen_options(ctx), **settled_options(training, shape)}
+        work = run.work / WORK
+        watch = watching.watch_of(ctx.params, current, backbone, work, lambda made: Composed(phi, made))  # type: ignore[arg-type]
+        names = track or () if world.first else ()
+        with open_trackers(names, run.work, name=out.name, config=config, resume_step=saved_step(work)) as tracker:
+            done = train_run(
+                backbone,
+                phi,
+                pooled,
+                known,
+                build,
+                shape,
+                training,
+                mixture=mixture,
+                watch=replace(watch, tracker=tracker),
+                store=None if cache is None else FrozenStore(cache),
+                world=world,
+            )
+        if not world.first:
+            return
         summary = write_run(run, done, backbone, phi, digests, current.versions())
-        run.write_config("train", {**chosen_options(ctx), **settled_options(training, shape)})
+        run.write_config("train", config)
     if current.console.json:
         current.console.data({"out": out, **asdict(summary)})
         return
-    current.console.table([summary], columns=[f.name for f in fields(summary) if f.name != "domains"])
+    hidden = ("domains", "validation", *(("fusion_weight",) if summary.fusion_weight is None else ()))
+    current.console.table([summary], columns=[f.name for f in fields(summary) if f.name not in hidden])
+    if summary.validation:
+        current.console.data("")
+        current.console.table([summary.validation])
     if len(summary.domains) > 1:
         current.console.data("")
         current.console.table(summary.domains)

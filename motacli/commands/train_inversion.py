@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from motacli.assignments import read_assignments, write_assignments
-from motacli.commands import options
-from motacli.commands.session import Session, chosen_options, session
+from motacli.commands import options, watching
+from motacli.commands.session import chosen_options, session
 from motacli.errors import UsageError
-
-if TYPE_CHECKING:
-    from motacli.contracts import Backbone
-    from motacli.watch import Watch
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Inversion, see `mota ls inversions`.")]
 Features = Annotated[Path | None, typer.Option("--features", help="Features that `mota cache --data` wrote.")]
@@ -38,14 +34,6 @@ More = Annotated[
     typer.Option("--option", metavar="KEY=VALUE", help="Another option of its training, as dropout=0.5; repeatable."),
 ]
 Faithful = Annotated[bool, typer.Option("--faithful", help="LinCIR: mask captions as its authors' code does.")]
-Validate = Annotated[
-    str | None, typer.Option("--validate", metavar="BENCHMARK", help="Benchmark to look at while training.")
-]
-ValidateEvery = Annotated[int, typer.Option("--validate-every", min=1, help="Steps between two looks.")]
-Root = Annotated[Path | None, typer.Option("--data-root", help="Folder that holds the benchmark of --validate.")]
-KeepBest = Annotated[
-    str | None, typer.Option("--keep-best", metavar="METRIC", help="Keep the network that is best by it, not the last.")
-]
 FLAGS = ("steps", "epochs", "lr", "wd", "warmup", "batch_size", "seed")
 """The options that have a flag of their own; their defaults are those of the inversion's ``Options``."""
 
@@ -79,10 +67,12 @@ def train_inversion(
     option: More = None,
     faithful: Faithful = False,
     save_every: options.SaveEvery = 200,
-    validate: Validate = None,
-    validate_every: ValidateEvery = 1000,
-    data_root: Root = None,
-    keep_best: KeepBest = None,
+    validate: watching.Validate = None,
+    data_root: watching.Root = None,
+    split: watching.ValidateSplit = None,
+    validate_every: watching.ValidateEvery = 1000,
+    keep_best: watching.KeepBest = None,
+    patience: watching.Patience = 0,
     workers: options.Workers = 0,
     resume: options.Resume = False,
 ) -> None:
@@ -92,6 +82,7 @@ def train_inversion(
     from motacli.inversions.run import fit_run, options_class, write_run
     from motacli.inversions.sources import TrainingData
     from motacli.models import BackboneChoice, load_backbone
+    from motacli.query_sources import Composed
     from motacli.runs import WORK, RunDir
 
     current = session(ctx)
@@ -107,7 +98,8 @@ def train_inversion(
         source = TrainingData(features, data, images, captions, workers=workers)
         work = run.work / WORK
         pairs = source.load(backbone, work, current.console)
-        trained = fit_run(backbone, build, pairs, training, _watch(ctx.params, current, backbone, work))
+        watch = watching.watch_of(ctx.params, current, backbone, work, Composed)  # type: ignore[arg-type]
+        trained = fit_run(backbone, build, pairs, training, watch)
         summary = write_run(run, trained, backbone, source.digests(), current.versions())
         run.write_config("train-inversion", {**chosen_options(ctx), **_settled(training)})
     if current.console.json:
@@ -116,33 +108,10 @@ def train_inversion(
         current.console.table([summary])
 
 
-def _watch(given: Mapping[str, Any], current: Session, backbone: Backbone, work: Path) -> Watch:
-    from motacli.inversions.validation import validator
-    from motacli.watch import Watch
-
-    validate = None
-    if given["validate"] is not None:
-        benchmark = current.host.component("benchmarks", given["validate"]).load()()
-        validate = validator(
-            benchmark, given["data_root"], backbone, store=work / "validation", progress=current.console
-        )
-    return Watch(
-        progress=current.console,
-        work=work,
-        save_every=given["save_every"],
-        validate=validate,
-        validate_every=given["validate_every"],
-        keep_best=given["keep_best"] or "",
-    )
-
-
 def _refuse_mixtures(given: Mapping[str, Any]) -> None:
     if len([name for name in ("features", "data", "images", "captions") if given[name] is not None]) != 1:
         raise UsageError("say what to train on", "one of --features, --data, --images and --captions")
-    if (given["validate"] is None) != (given["data_root"] is None):
-        raise UsageError("--validate and --data-root go together", "give both")
-    if given["keep_best"] is not None and given["validate"] is None:
-        raise UsageError("--keep-best needs --validate", "there is nothing to choose by")
+    watching.refuse_mixtures(given)
     if given["faithful"] and given["name"] != "lincir":
         raise UsageError("--faithful is about LinCIR's masking", "leave it out")
 

@@ -34,9 +34,10 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything is in the demo's folder."""
+    """Where everything is in the demo's folder. ``split`` is that of the benchmarks."""
 
     root: Path
+    split: str = "test"
 
     @property
     def stamp(self) -> Path:
@@ -79,12 +80,13 @@ class Layout:
         return self.root / "report.html"
 
     def benchmark(self, name: str) -> Path:
-        """A mini benchmark of the test world."""
-        return self.world / "test" / name
+        """A mini benchmark of the split's world."""
+        return self.world / self.split / name
 
     def features(self, benchmark: str) -> Path:
         """The folder of a benchmark's features."""
-        return self.root / "features" / benchmark
+        folder = self.root / "features"
+        return folder / benchmark if self.split == "test" else folder / self.split / benchmark
 
     def adapter(self, inversion: str, seed: int) -> Path:
         """The run of one adapter."""

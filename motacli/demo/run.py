@@ -11,22 +11,19 @@ from motacli import __version__
 from motacli.adapters.files import load_adapter, state_digest
 from motacli.adapters.frozen_half import TripletFeatures, with_base
 from motacli.adapters.run import gather, settled_options, train_prepared, write_run
-from motacli.cache import FeatureCache, build_cache
+from motacli.cache import FeatureCache
 from motacli.console import NullProgress, Progress
 from motacli.contracts import Adapter, Backbone, Inversion
-from motacli.datasets import open_source
+from motacli.demo.data import TinyData
 from motacli.demo.page import Shown, make_report
-from motacli.demo.recipe import HEADLINES, Commands, Layout, Recipe
+from motacli.demo.recipe import Commands, Layout, Recipe
 from motacli.demo.results import DemoResults
 from motacli.demo.scoring import MiniBenchmark, ScoreFile, inversion_sources, plain_sources
 from motacli.demo.stages import Stage, Stamp, run_stages
-from motacli.evaluating import build_unit_caches
 from motacli.models import BackboneChoice, load_backbone, load_inversion
 from motacli.plugins import PluginHost
 from motacli.report import write_report
 from motacli.runs import PROVENANCE, RunDir, file_digest, provenance, write_json
-from motacli.tiny.make import make_world
-from motacli.triplets.pipeline import generate, load_generator
 from motacli.triplets.schema import read_triplets
 
 
@@ -82,13 +79,13 @@ class _Demo:
                 "world",
                 "draw captioned pictures to learn from, and four benchmarks of objects never seen in training",
                 say.world(),
-                self.draw_world,
+                self.data.draw_world,
             ),
             Stage(
                 "triplets",
                 "read the captions, change something, write the caption of the picture that was asked for",
                 say.triplets(),
-                self.write_triplets,
+                self.data.write_triplets,
             ),
             Stage("features", "encode every picture once with the frozen CLIP", say.features(), self.cache_features),
             Stage(
@@ -101,6 +98,11 @@ class _Demo:
             Stage("report", "show some of what was found", [], self.report),
         ]
 
+    @property
+    def data(self) -> TinyData:
+        """What the stages before training make, and all later ones work on."""
+        return TinyData(self.host, self.layout, self.seed, self.recipe.triplets, self.progress)
+
     @cached_property
     def backbone(self) -> Backbone:
         return load_backbone(self.host, BackboneChoice(device="cpu"))
@@ -111,42 +113,13 @@ class _Demo:
 
     @cached_property
     def benchmarks(self) -> list[tuple[str, MiniBenchmark]]:
-        return [(name, self._benchmark(name)) for name in HEADLINES]
-
-    def _benchmark(self, name: str) -> MiniBenchmark:
-        benchmark = self.host.component("benchmarks", name).load()()
-        return MiniBenchmark.load(benchmark, self.layout.benchmark(name), self.layout.features(name), self.backbone)
+        return self.data.load_benchmarks(self.backbone)
 
     # ------------------------------------------------------------------------------------------ stages
 
-    def draw_world(self) -> None:
-        """The tiny world of the seed."""
-        make_world(self.layout.world, self.seed, progress=self.progress)
-
-    def write_triplets(self) -> None:
-        """Triplets by rule, from the captions alone."""
-        if self.layout.triplets.exists():
-            return
-        source = self.layout.pairs
-        generator = load_generator(self.host, "rules", asdict(self.recipe.triplets))
-        generate(
-            open_source(source),
-            generator,
-            self.layout.triplets,
-            source_name=str(source),
-            resume=True,
-            progress=self.progress,
-        )
-
     def cache_features(self) -> None:
         """Features of the training pairs and of each benchmark."""
-        how = {"resume": True, "progress": self.progress}
-        if not self.layout.pair_features.exists():
-            build_cache(self.layout.pair_features, self.backbone, open_source(self.layout.pairs), **how)  # type: ignore[arg-type]
-        for name in HEADLINES:
-            if not self.layout.features(name).exists():
-                units = self.host.component("benchmarks", name).load()().load(self.layout.benchmark(name))
-                build_unit_caches(self.layout.features(name), self.backbone, units, **how)  # type: ignore[arg-type]
+        self.data.cache_features(self.backbone)
 
     def train_adapters(self) -> None:
         """One run per inversion network and seed; those that exist are done."""

@@ -35,9 +35,11 @@ class MiniBenchmark:
     units: Sequence[UnitData]
 
     @classmethod
-    def load(cls, benchmark: Benchmark, root: Path, features: Path, backbone: Backbone) -> MiniBenchmark:
+    def load(
+        cls, benchmark: Benchmark, root: Path, features: Path, backbone: Backbone, split: str | None = None
+    ) -> MiniBenchmark:
         """Read the annotations below ``root`` and the features that ``mota cache`` wrote."""
-        units = load_units(benchmark, root, backbone, cache_dir=features)
+        units = load_units(benchmark, root, backbone, split=split, cache_dir=features)
         return cls(benchmark, [replace(data, unit=_with_recall_at_1(data)) for data in units])
 
     def score(self, source: QuerySource) -> dict[str, float]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from motacli.contracts import Backbone
-from motacli.errors import DataError, MotaError, UsageError
+from motacli.errors import DataError, MotaError
 from motacli.inversions.data import PairFeatures, recall_at_1
 from motacli.training_state import TrainingState
 from motacli.watch import Watch
@@ -153,7 +153,7 @@ def train_inversion(
         state.average = {key: value.clone() for key, value in phi.state_dict().items()}
     device = next(phi.parameters()).device
     phi.train()
-    batches = _batches(size, options, state.step, steps)
+    batches = iter(()) if watch.is_hopeless(state.checks) else _batches(size, options, state.step, steps)
     for rows in watch.progress.track(batches, "training the inversion network", steps - state.step):
         loss = _step(state, objective, rows, options, steps, device)
         state.losses.append(loss)
@@ -164,6 +164,8 @@ def train_inversion(
             _check(state, watch)
         if watch.work is not None and _due(state.step, watch.save_every, steps):
             state.save(watch.work)
+        if watch.is_hopeless(state.checks):
+            break
     _settle(state, watch, options)
     return TrainingLog(state.losses, state.checks)
 
@@ -235,10 +237,8 @@ def _check(state: TrainingState, watch: Watch) -> None:
     state.network.eval()
     with torch.random.fork_rng(devices=[]):
         scores = dict(watch.validate(state.network))
-    if watch.keep_best and watch.keep_best not in scores:
-        raise UsageError(f"validation knows no {watch.keep_best!r}", f"it has {', '.join(scores)}")
-    earlier = [check[watch.keep_best] for check in state.checks] if watch.keep_best else []
-    if watch.keep_best and scores[watch.keep_best] > max(earlier, default=-1.0):
+    watch.check_metric(scores)
+    if watch.keep_best and watch.is_best(state.checks, scores):
         state.best = {key: value.cpu().clone() for key, value in state.network.state_dict().items()}
     state.checks.append({"step": state.step, **scores})
     state.network.load_state_dict(training)

@@ -6,13 +6,11 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 
-from motacli.adapters import training
 from motacli.adapters.batches import shuffled_batches
+from motacli.adapters.computing import Composer
 from motacli.adapters.mota import MotaAdapter, MotaOptions
-from motacli.adapters.training import compose_in_chunks
 from motacli.compose import tokenize_prompt
 from motacli.contracts import Prompt
 from motacli.inversions.pic2word import Pic2Word
@@ -32,7 +30,7 @@ def test_what_a_pass_leaves_over_comes_first_in_the_next() -> None:
     assert len(next(shuffled_batches(5, 8, np.random.default_rng(0)))) == 5
 
 
-def test_chunks_give_what_one_call_gives(tiny_backbone: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_give_what_one_call_gives(tiny_backbone: Any) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         inversion = Pic2Word(joint_dim=128, text_width=160).eval().requires_grad_(False)
@@ -40,8 +38,7 @@ def test_chunks_give_what_one_call_gives(tiny_backbone: Any, monkeypatch: pytest
     prompts = [tokenize_prompt(tiny_backbone, Prompt("a photo of", text)) for text in TEXTS]
     features = torch.randn(len(TEXTS), 128, generator=torch.Generator().manual_seed(1))
     composed, gates = adapter(tiny_backbone, inversion, features, prompts)
-    monkeypatch.setattr(training, "CHUNK", 2)
-    chunked, chunked_gates = compose_in_chunks(adapter, tiny_backbone, inversion, features, prompts)
-    assert torch.allclose(chunked, composed, atol=1e-4) and torch.allclose(chunked_gates, gates, atol=1e-6)
-    chunked.sum().backward()
+    chunked = Composer(adapter, tiny_backbone, inversion, chunk=2)(features, prompts)
+    assert torch.allclose(chunked.composed, composed, atol=1e-4) and torch.allclose(chunked.gates, gates, atol=1e-6)
+    chunked.backward(torch.ones_like(composed), None)
     assert adapter.prompts.experts.grad is not None

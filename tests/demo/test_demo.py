@@ -7,26 +7,23 @@ import os
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from small_world import small_worlds
 
 from motacli.adapters.files import WEIGHTS
 from motacli.adapters.mota import MotaOptions
 from motacli.adapters.options import TrainOptions
 from motacli.cli import main
 from motacli.config import read_config
-from motacli.demo import DemoResults, Recipe, run, run_demo
+from motacli.demo import DemoResults, Recipe, data, run, run_demo
 from motacli.demo.recipe import HEADLINES, Commands, Layout
 from motacli.demo.table import table_rows
 from motacli.errors import DataError, MotaError
 from motacli.plugins import PluginHost
 from motacli.runs import file_digest, jsonable
-from motacli.tiny import make
-from motacli.tiny.mini import write_circo, write_cirr, write_fashioniq
-from motacli.tiny.mini_genecis import write_genecis
 from motacli.triplets.rules import RuleOptions
 
 RECIPE = Recipe(
@@ -41,15 +38,7 @@ STAGES = ("world", "triplets", "features", "adapters", "scores", "report")
 @pytest.fixture(scope="module", autouse=True)
 def _small() -> Iterator[None]:
     """Worlds of a few dozen pictures."""
-    writers = {
-        "fashioniq": partial(write_fashioniq, queries=3),
-        "cirr": partial(write_cirr, sets=2),
-        "circo": partial(write_circo, queries=4, others=8),
-        "genecis": partial(write_genecis, queries=2),
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(make, "WRITERS", writers)
-        patch.setattr(make, "make_pairs", partial(make.make_pairs, count=40))
+    with small_worlds():
         yield
 
 
@@ -119,13 +108,18 @@ def test_a_finished_demo_runs_nothing_again(
 ) -> None:
     out, results = done
     for name in ("make_world", "generate", "build_cache", "build_unit_caches", "train_prepared", "write_report"):
-        monkeypatch.setattr(run, name, None)
+        monkeypatch.setattr(home(name), name, None)
     assert jsonable(run_demo(host, out, seed=5, recipe=RECIPE)) == jsonable(results)
+
+
+def home(name: str) -> Any:
+    """The module that calls a function: that of the data, or that of the stages."""
+    return run if hasattr(run, name) else data
 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, name: str, call: int, before: bool) -> None:
     """Have the ``call``-th call of a stage's work end in Ctrl-C, before it does anything or after."""
-    real: Callable[..., Any] = getattr(run, name)
+    real: Callable[..., Any] = getattr(home(name), name)
     calls = iter(range(1, 1000))
 
     def work(*args: Any, **options: Any) -> Any:
@@ -137,7 +131,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, name: str, call: int, before: boo
             raise KeyboardInterrupt
         return result
 
-    monkeypatch.setattr(run, name, work)
+    monkeypatch.setattr(home(name), name, work)
 
 
 def test_it_goes_on_wherever_it_was_interrupted(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from torch import nn
@@ -10,14 +10,18 @@ from torch import nn
 from motacli.console import Progress
 from motacli.contracts import Backbone, Benchmark
 from motacli.evaluating import encode_units, evaluate, select_units
-from motacli.query_sources import Composed
+from motacli.query_sources import QuerySource
 from motacli.watch import Validate
+
+Wrap = Callable[[nn.Module], QuerySource]
+"""The query source that a network under training is validated as."""
 
 
 def validator(
     benchmark: Benchmark,
     root: Path,
     backbone: Backbone,
+    wrap: Wrap,
     *,
     split: str | None = None,
     store: Path | None = None,
@@ -32,8 +36,8 @@ def validator(
         select_units(benchmark, root, protocol, split), backbone, protocol, store=store, progress=progress
     )
 
-    def validate(phi: nn.Module) -> Mapping[str, float]:
-        found = evaluate(benchmark, units, Composed(phi), resamples=0)  # type: ignore[arg-type]
+    def validate(network: nn.Module) -> Mapping[str, float]:
+        found = evaluate(benchmark, units, wrap(network), resamples=0)
         averages = benchmark.averages({result.name: result.metrics for result in found.results})
         return next(iter(averages.values()), found.results[0].metrics)
 

@@ -1,0 +1,203 @@
+"""However a step is computed, it is the same step: chunks, recomputed layers, the gradient cache, two processes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from motacli.adapters.computing import Composer
+from motacli.adapters.frozen_half import TripletFeatures, with_base
+from motacli.adapters.lora import Lora, LoraOptions
+from motacli.adapters.mota import MotaAdapter, MotaOptions
+from motacli.adapters.options import TrainOptions
+from motacli.adapters.parallel import World
+from motacli.adapters.step import TrainingStep
+from motacli.compose import tokenize_prompt
+from motacli.contracts import Prompt
+from motacli.errors import UsageError
+from motacli.inversions.pic2word import Pic2Word
+
+OPTIONS = TrainOptions(batch_size=16, noise=0.3, reference_negatives=True)
+ROWS = torch.arange(4, 20)
+
+
+@pytest.fixture(scope="module")
+def inversion() -> Pic2Word:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Pic2Word(joint_dim=128, text_width=160).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def data(tiny_backbone: Any, inversion: Pic2Word) -> TripletFeatures:
+    random = torch.Generator().manual_seed(0)
+    colours = ("red", "blue", "green, and twice as large as it was", "striped")
+    captions = [f"is {colour} {size}" for colour in colours for size in map(str, range(6))]
+    prompts = tuple(tokenize_prompt(tiny_backbone, Prompt("a photo of", f"that {text}")) for text in captions)
+    image, target, reference = (3 * torch.randn(24, 128, generator=random) for _ in range(3))
+    made = TripletFeatures(image, prompts, target, reference, pictures=np.arange(24))
+    return with_base(made, tiny_backbone, inversion)
+
+
+def adapter_of(backbone: Any, name: str = "mota") -> Any:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        if name == "lora":
+            made: Any = Lora(backbone, LoraOptions(dropout=0.5))
+        else:
+            made = MotaAdapter(backbone, MotaOptions(experts=2, tokens=2))
+        with torch.no_grad():
+            for weight in made.parameters():
+                weight.add_(0.02 * torch.randn(weight.shape))
+    return made.train()
+
+
+Gradients = tuple[float, dict[str, Tensor]]
+
+
+@pytest.fixture(scope="module")
+def gradients(tiny_backbone: Any, inversion: Pic2Word, data: TripletFeatures) -> Callable[..., Gradients]:
+    def run(name: str = "mota", **changes: Any) -> Gradients:
+        adapter, options = adapter_of(tiny_backbone, name), replace(OPTIONS, **changes)
+        step = TrainingStep(Composer.of(adapter, tiny_backbone, inversion, options), data, options)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(5)
+            report = step(ROWS, torch.Generator().manual_seed(3))
+        found = {key: each.grad for key, each in adapter.named_parameters() if each.grad is not None}
+        return float(report.loss), found
+
+    return run
+
+
+def assert_same(one: Gradients, other: Gradients, within: float = 1e-5) -> None:
+    assert one[0] == pytest.approx(other[0], rel=within) and one[1].keys() == other[1].keys()
+    for key, gradient in one[1].items():
+        size = max(float(gradient.norm()), 1e-3)
+        assert float((gradient - other[1][key]).norm()) <= within * size, key
+
+
+@pytest.mark.parametrize(
+    "changes", [{"chunk": 16}, {"chunk": 3}, {"checkpointing": "layers"}, {"checkpointing": "chunks"}]
+)
+def test_memory_is_saved_without_another_result(gradients: Callable[..., Gradients], changes: dict[str, Any]) -> None:
+    plain = gradients()
+    assert float(plain[1]["prompts.experts"].norm()) > 1e-3 and float(plain[1]["mdm.beta"].norm()) > 1e-3
+    assert_same(gradients(**changes), plain)
+
+
+def test_the_gradient_cache_repeats_dropout(gradients: Callable[..., Gradients]) -> None:
+    plain, cached = gradients("lora", chunk=16), gradients("lora", chunk=16, checkpointing="chunks")
+    assert_same(cached, plain)  # one chunk: the very same inputs were left out in both runs of it
+    assert plain[0] != pytest.approx(gradients("lora", chunk=16, seed=1, noise=0.0)[0], rel=1e-3)
+
+
+def test_recomputed_layers_keep_less(tiny_backbone: Any, inversion: Pic2Word, data: TripletFeatures) -> None:
+    def kept(**changes: Any) -> int:
+        options, total = replace(OPTIONS, **changes), 0
+
+        def pack(saved: Tensor) -> Tensor:
+            nonlocal total
+            total += saved.numel()
+            return saved
+
+        composer = Composer.of(adapter_of(tiny_backbone), tiny_backbone, inversion, options)
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved):
+            composer(data.image, data.prompts)
+        return total
+
+    assert kept(checkpointing="chunks") == 0
+    assert kept(checkpointing="layers") < 0.7 * kept()
+
+
+def test_bfloat16_is_near(gradients: Callable[..., Gradients]) -> None:
+    plain, half = gradients(), gradients(autocast="bf16")
+    assert half[0] != plain[0] and half[0] == pytest.approx(plain[0], rel=0.05)
+    assert all(gradient.dtype == torch.float32 for gradient in half[1].values())
+
+
+def test_the_text_tower_can_be_compiled(gradients: Callable[..., Gradients], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the C++ compiler, which takes minutes here: it is the tracing that our code could break."""
+    calls = []
+
+    def compile_fast(function: Any, **options: Any) -> Any:
+        calls.append(options)
+        return torch._dynamo.optimize("eager", dynamic=True)(function)
+
+    monkeypatch.setattr(torch, "compile", compile_fast)
+    assert_same(gradients(compile=True), gradients(), within=1e-5)
+    assert calls == [{"dynamic": True}]
+
+
+def test_an_uneven_share_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"16 cannot be shared out evenly among 3.*"):
+        World(0, 3).share(ROWS)
+
+
+TRAIN = """
+import sys, torch
+torch.set_num_threads(1)
+from motacli.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Any) -> list[str]:
+    from motacli.cache import build_cache
+    from motacli.datasets import open_source
+    from motacli.tiny.make import make_pairs
+    from motacli.triplets.pipeline import generate
+    from motacli.triplets.rules import RuleGenerator
+
+    folder = tmp_path_factory.mktemp("two")
+    make_pairs(folder / "pairs", seed=0, count=60)
+    source = open_source(folder / "pairs")
+    generate(source, RuleGenerator(), folder / "t.jsonl", source_name="pairs")
+    build_cache(folder / "f.h5", tiny_backbone, source)
+    return ["--triplets", str(folder / "t.jsonl"), "--features", str(folder / "f.h5")]
+
+
+def launch(arguments: list[str], size: int) -> None:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = str(found.getsockname()[1])
+    world = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(size)}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", TRAIN, *arguments],
+            env={**os.environ, **world, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(size)
+    ]
+    for process in started:
+        out, err = process.communicate(timeout=240)
+        assert process.returncode == 0, err
+        assert (len(out) > 0) == (process is started[0]), "only the first process prints"
+
+
+def test_two_processes_are_one(inputs: list[str], tmp_path: Path) -> None:
+    words = ["train", "--inversion", "lincir", *inputs, "--steps", "6", "--batch-size", "16"]
+    words += ["--lr", "0.01", "--warmup", "2", "--option", "depth=2", "--device", "cpu"]
+    words += ["--validate-every", "3", "--keep-best", "held-out-loss", "--held-out", "0.3"]
+    launch([*words, "--out", str(tmp_path / "one")], 1)
+    launch([*words, "--out", str(tmp_path / "two")], 2)
+    one, two = (load_file(tmp_path / name / "adapter.safetensors") for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    for key, weight in one.items():
+        assert torch.allclose(weight, two[key], rtol=0, atol=1e-5), key
+    assert float(one["mdm.gamma"].abs().max()) > 1e-3  # zero at first: far more than the two may be apart
