@@ -97,7 +97,10 @@ def test_names_that_clash_are_told_apart(host: PluginHost, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[[variant]]\nname='a'\nopitons={}\n", r"mine\.toml, \[\[variant\]\] 'a': unknown option 'opitons'.*'options'"),
+        (
+            "[[variant]]\nname='a'\nopitons={}\n",
+            r"mine\.toml, \[\[variant\]\] 'a': unknown option 'opitons'.*'options'",
+        ),
         ("[[variant]]\nname='a'\noptions={expert=1}\n", r"mine\.toml, \[\[variant\]\] 'a'.*'expert'.*'experts'"),
         ("[[variant]]\nname='a'\ntrain={betta=1}\n", r"mine\.toml, \[\[variant\]\] 'a'.*'betta'.*'beta'"),
         ("[[variant]]\nname='a'\ntrain={steps='9'}\n", r"'a'.*steps must be an integer"),
