@@ -297,6 +297,22 @@ def test_a_full_disk_behind_stdout() -> None:
     assert done.stderr.startswith("error: no space left") and done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(("given", "found"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_do_not_spin_unless_asked_to(given: str | None, found: str) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    environment |= {"OMP_WAIT_POLICY": given} if given else {}
+    code = """
+import os, sys
+from motacli.cli import main
+main(["ls", "--quiet"])
+assert "torch" not in sys.modules, "too late for OpenMP"
+print(os.environ["OMP_WAIT_POLICY"])
+"""
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.splitlines()[-1] == found
+
+
 def test_plugins_lists_failures(capsys: pytest.CaptureFixture[str]) -> None:
     host = load_plugins(entry_points=[], modules={"sad": object()}, only=[])
     capsys.readouterr()

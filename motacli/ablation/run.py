@@ -18,7 +18,7 @@ from motacli.ablation.triplet_sets import TripletSets
 from motacli.ablation.working import work_off
 from motacli.console import NullProgress, Progress
 from motacli.contracts import Backbone
-from motacli.errors import MotaError, UsageError
+from motacli.errors import MotaError, UnknownNameError, UsageError
 from motacli.models import BackboneChoice, load_backbone, load_inversion
 from motacli.plugins import PluginHost
 from motacli.runs import explained, write_json
@@ -52,7 +52,7 @@ class Ablation:
                 raise UsageError(f"a {what} is named twice", "name each once")
         for name in self.weights:
             if name not in self.inversions:
-                raise UsageError(f"there are weights for {name!r}, and no such inversion", "name it by --inversion")
+                raise UnknownNameError("inversion to have weights", name, self.inversions)
 
 
 def run_ablation(

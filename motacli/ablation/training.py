@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +12,10 @@ from motacli.ablation.triplet_sets import TripletSet, TripletSets
 from motacli.ablation.variant import Variant
 from motacli.adapters.domains import Mixture
 from motacli.adapters.frozen_half import TripletFeatures, with_base
-from motacli.adapters.run import gather, settled_options, train_prepared, write_run
+from motacli.adapters.run import TrainedAdapter, gather, settled_options, train_prepared, write_run
 from motacli.console import Progress
 from motacli.contracts import Adapter, Backbone, Inversion
+from motacli.errors import DataError
 from motacli.models import BackboneChoice
 from motacli.plugins import PluginHost
 from motacli.query_sources import Composed
@@ -105,9 +106,12 @@ class Worker:
         build: Any = self.host.component("adapters", variant.adapter).load()
         watch = Watch(progress=self.progress, work=run.work / WORK, save_every=self.save_every)
         model, training = self.model, variant.training
-        trained = train_prepared(
-            model.backbone, network, frozen, build, variant.options, training, self.progress, mixture, watch
-        )
+
+        def train() -> TrainedAdapter:
+            parts = (model.backbone, network, frozen, build, variant.options, training)
+            return train_prepared(*parts, self.progress, mixture, watch)
+
+        trained = _anew_if_unfit(train, run, self.progress)
         scores = self._scores(network, trained.adapter)
         digests = {f"triplets {path.name}": file_digest(path) for path in triplets.files} | self.data.digests
         summary = write_run(run, trained, model.backbone, network, digests, self.plugins)
@@ -124,3 +128,19 @@ class Worker:
     def _scores(self, network: Inversion, adapter: Adapter | None = None) -> dict[str, dict[str, float]]:
         source = Composed(network, adapter)
         return {name: mini.score(source) for name, mini in self.data.benchmarks.items()}
+
+
+def _anew_if_unfit(train: Callable[[], TrainedAdapter], run: RunDir, progress: Progress) -> TrainedAdapter:
+    """Train; where a state that a kill left is damaged or does not fit to the bit, without it.
+
+    Another number of threads, or of a library's version, changes the last digits of the frozen half: that is still the
+    same job, and no reason to stop.
+    """
+    try:
+        return train()
+    except DataError as error:
+        if not error.message.startswith(str(run.work / WORK)):
+            raise
+        progress.log(f"starting anew: {error.message}")
+        run.drop_work()
+        return train()

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import shutil
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from motacli.ablation import Ablation, Grid, Row, make_grid, vary_spec
+from motacli.ablation import Ablation, Grid, Row, TinyWorld, make_grid, vary_spec
 from motacli.plugins import PluginHost
 
 TRAIN = {"steps": 3, "batch_size": 16, "warmup": 1}
+SHOWN = {"cirr": "R@10", "genecis": "R@1"}
+"""The benchmarks of a small ablation, and their metrics."""
 
 
 def small_grid(host: PluginHost, *vary: str, **train: Any) -> Grid:
@@ -20,8 +25,8 @@ def small_grid(host: PluginHost, *vary: str, **train: Any) -> Grid:
 
 
 def small(host: PluginHost, *vary: str, **more: Any) -> Ablation:
-    """One network, two seeds."""
-    return Ablation(small_grid(host, *vary), inversions=("lincir",), seeds=(0, 1), **more)
+    """One network, two seeds, two benchmarks."""
+    return Ablation(small_grid(host, *vary), TinyWorld(benchmarks=tuple(SHOWN)), ("lincir",), seeds=(0, 1), **more)
 
 
 def copied(world: Path, out: Path) -> Path:
@@ -38,3 +43,25 @@ def values(rows: list[Row] | list[dict[str, Any]]) -> Any:
     """The rows without what depends on the clock."""
     plain = [row if isinstance(row, dict) else asdict(replace(row, seconds=0)) for row in rows]
     return json.loads(json.dumps([{**row, "seconds": 0} for row in plain]))
+
+
+def started(words: list[str], said: Path) -> Any:
+    """A process of its own that runs ``mota``; what it logs goes to ``said``. It starts with torch imported already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["motacli.ablation", "motacli.inversions.lincir", "matplotlib.figure"])
+    process = context.Process(target=_mota, args=(words, said))
+    process.start()
+    return process
+
+
+def _mota(words: list[str], said: Path) -> None:
+    import torch
+
+    from motacli.cli import main
+
+    os.environ["MOTA_PLUGINS"] = ""
+    torch.set_num_threads(1)
+    with said.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        sys.exit(main(words))

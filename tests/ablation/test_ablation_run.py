@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 import pytest
-from ablation.small_grid import copied, jobs, small, small_grid, values
+from ablation.small_grid import SHOWN, copied, jobs, small, small_grid, values
 
 from motacli.ablation import Ablation, Row, TinyWorld, list_jobs, run_ablation, training, union
 from motacli.adapters.files import load_adapter
 from motacli.config import read_config
-from motacli.demo.recipe import HEADLINES
 from motacli.errors import DataError, MotaError, UsageError
 from motacli.models import load_inversion
 from motacli.plugins import PluginHost
@@ -36,14 +36,14 @@ def untrainable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_there_is_a_row_for_everything(done: tuple[Path, list[Row]]) -> None:
     _, rows = done
-    names = [("lincir", name, b, m) for name in ("base", "full", "experts=1") for b, m in HEADLINES.items()]
+    names = [("lincir", name, b, m) for name in ("base", "full", "experts=1") for b, m in SHOWN.items()]
     assert [(row.inversion, row.variant, row.benchmark, row.metric) for row in rows] == names
     for row in rows:
         assert row.seeds == (0, 1) and row.mean == pytest.approx(fmean(row.values))
         assert row.std == pytest.approx(stdev(row.values)) and 0 <= row.mean <= 100
         assert (row.trainable > 0) == (row.seconds > 0) == (row.variant != "base")
-    assert all(row.std == 0 and row.values[0] == row.values[1] for row in rows[:4])
-    assert rows[4].trainable > rows[8].trainable
+    assert all(row.std == 0 and row.values[0] == row.values[1] for row in rows[:2])
+    assert rows[2].trainable > rows[4].trainable
 
 
 def test_a_job_is_a_run_with_scores(done: tuple[Path, list[Row]], host: PluginHost, tiny_backbone: Any) -> None:
@@ -65,14 +65,14 @@ def test_a_job_is_a_run_with_scores(done: tuple[Path, list[Row]], host: PluginHo
         seed = read_config(folder / "config.json")["train"]["seed"]
         assert {"R@1", "R@10", "Rsubset@1"} <= set(scores["scores"]["cirr"])
         of_seed = [row.values[seed] for row in rows if row.trainable == scores["trainable"]]
-        assert of_seed == [scores["scores"][benchmark][metric] for benchmark, metric in HEADLINES.items()]
+        assert of_seed == [scores["scores"][benchmark][metric] for benchmark, metric in SHOWN.items()]
     assert not list((out / "locks").iterdir()) and not list(out.rglob("*.partial"))
 
 
 def test_a_finished_job_is_not_run_again(done: tuple[Path, list[Row]], host: PluginHost, untrainable: None) -> None:
     out, rows = done
     assert run_ablation(host, out, small(host)) == rows
-    assert run_ablation(host, out, replace(small(host), seeds=(1,)))[4].values == rows[4].values[1:]
+    assert run_ablation(host, out, replace(small(host), seeds=(1,)))[2].values == rows[2].values[1:]
     assert {row["state"] for row in list_jobs(host, out, small(host))} == {"done"}
     with pytest.raises(TypeError):  # the check itself: another one would be trained
         run_ablation(host, out, small(host, "experts=2"))
@@ -86,7 +86,7 @@ def test_another_grid_takes_over_what_it_shares(
     rows = run_ablation(host, out, replace(small(host), grid=grid))
     new = set(jobs(out)) - before
     assert len(new) == 2 and before < set(jobs(out))
-    assert values(rows[4:8]) == values(done[1][4:8])
+    assert values(rows[2:4]) == values(done[1][2:4])
     assert (out / "vary-mdm+vary-experts" / "table.md").is_file()
 
 
@@ -149,8 +149,9 @@ def test_the_frozen_half_is_computed_once(small_ablation: Path, tmp_path: Path, 
 def test_tables_and_figures_are_written_anew(done: tuple[Path, list[Row]], host: PluginHost) -> None:
     out, rows = done
     folder = out / "vary-experts"
+    run_ablation(host, out, small(host))
     assert json.loads((folder / "table.json").read_text()) == jsonable(rows)
-    figures = {f"{name}-experts.{form}" for name in HEADLINES for form in ("png", "pdf")}
+    figures = {f"{name}-experts.{form}" for name in SHOWN for form in ("png", "pdf")}
     assert {path.name for path in folder.iterdir()} == {f"table.{f}" for f in ("md", "csv", "tex", "json")} | figures
     assert (folder / "cirr-experts.png").read_bytes()[:4] == b"\x89PNG"
     assert (folder / "cirr-experts.pdf").read_bytes()[:5] == b"%PDF-"
@@ -175,6 +176,19 @@ def test_without_matplotlib_there_are_tables(
     run_ablation(host, out, small(host), Console())
     assert {path.suffix for path in (out / "vary-experts").iterdir()} == {".md", ".csv", ".tex", ".json"}
     assert [message for message in said if "figures" in message and "mota[plots]" in message] == said[-1:]
+
+
+def test_a_state_that_does_not_fit_is_started_anew(
+    done: tuple[Path, list[Row]], tmp_path: Path, host: PluginHost
+) -> None:
+    out = copied(done[0], tmp_path / "a")
+    name = next(name for name in jobs(out) if "mota" in name)
+    for content in (b"half a state", b""):
+        shutil.rmtree(out / "jobs" / name)
+        work = out / "jobs" / f"{name}.partial" / "work"
+        work.mkdir(parents=True)
+        (work / "training.pt").write_bytes(content)
+        assert values(run_ablation(host, out, small(host))) == values(done[1])
 
 
 # ---------------------------------------------------------------------------------------------- bad input

@@ -127,7 +127,7 @@ def test_what_is_unknown_in_a_file_is_named(text: str, said: str, host: PluginHo
 def test_unknown_presets_and_sweeps_are_refused(host: PluginHost) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'components'"):
         read_preset("component")
-    with pytest.raises(UsageError, match="--vary, expert=1.*did you mean 'experts'"):
+    with pytest.raises(UsageError, match=r"--vary, expert=1.*did you mean 'experts'"):
         make_grid(host, vary_spec(["expert=1"]))
     for texts in (["experts"], ["experts="], ["experts=1", "experts=2"]):
         with pytest.raises(UsageError, match="--vary"):

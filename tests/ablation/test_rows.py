@@ -100,5 +100,5 @@ def test_csv_is_unrounded() -> None:
     assert text.splitlines()[0] == (
         "inversion,variant,benchmark,metric,mean,std,seeds,values,delta,delta_std,trainable,seconds"
     )
-    assert text.splitlines()[1] == f"lincir,base,cirr,R@10,60,0.0,3 5,60 60,-12.0,{8**0.5},0,0.0"
+    assert text.splitlines()[1] == f"lincir,base,cirr,R@10,60.0,0.0,3 5,60 60,-12.0,{8**0.5},0,0.0"
     assert float(list(csv.DictReader(StringIO(text)))[3]["std"]) == 2**0.5

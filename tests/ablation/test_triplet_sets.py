@@ -87,7 +87,7 @@ def test_a_domain_may_be_a_file(tmp_path: Path) -> None:
 
 def test_a_domain_without_triplets_is_named(tmp_path: Path) -> None:
     nothing = Domain("nothing", ("coulour",))
-    with pytest.raises(DataError, match="domain 'nothing' has no triplets.*addition, colour"):
+    with pytest.raises(DataError, match=r"domain 'nothing' has no triplets.*addition, colour"):
         sets(tmp_path).write(TripletChoice(domains=(nothing,), among=(nothing,)))
 
 

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ablation.small_grid import copied, jobs, values
+from ablation.small_grid import copied, jobs, started, values
 
 from motacli.ablation.claims import claimed
 from motacli.ablation.jobs import Job, JobFolder
 from motacli.ablation.working import work_off
+from motacli.cli import main
 from motacli.console import NullProgress
+from motacli.plugins import PluginHost
 from motacli.runs import RunDir
 
-STEPS = 60
+STEPS = 24
 
 
 def job(number: int) -> Job:
@@ -104,55 +102,51 @@ def test_ctrl_c_says_what_is_left(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------- processes
 
 
-def command(out: Path) -> list[str]:
-    words = ["ablate", "--out", str(out), "--inversion", "lincir", "--seeds", "0,1", "--vary", "experts=1,4"]
+def words(out: Path) -> list[str]:
     train = [f"steps={STEPS}", "batch_size=16", "warmup=1"]
     more = [word for text in train for word in ("--train-option", text)]
-    return [sys.executable, "-m", "motacli", *words, *more, "--benchmark", "cirr", "--save-every", "10", "--json"]
+    what = ["--inversion", "lincir", "--seeds", "0", "--vary", "experts=1,4", "--benchmark", "cirr"]
+    return ["ablate", "--out", str(out), *what, *more, "--save-every", "6", "--json"]
 
 
-def start(out: Path) -> subprocess.Popen[str]:
-    threads = {"OMP_NUM_THREADS": "1", "MOTA_PLUGINS": ""}
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command(out), stdout=pipe, stderr=pipe, text=True, env={**os.environ, **threads})
+def finished(process: Any) -> None:
+    process.join(timeout=300)
+    assert process.exitcode == 0
 
 
-def finish(process: subprocess.Popen[str]) -> tuple[Any, str]:
-    printed, said = process.communicate(timeout=300)
-    assert process.returncode == 0, said
-    return json.loads(printed), said
+def rows_of(out: Path) -> Any:
+    return values(json.loads((out / "vary-experts" / "table.json").read_text()))
 
 
 @pytest.fixture(scope="module")
-def undisturbed(small_ablation: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+def undisturbed(small_ablation: Path, tmp_path_factory: pytest.TempPathFactory, host: PluginHost) -> Path:
     out = copied(small_ablation, tmp_path_factory.mktemp("undisturbed") / "a")
-    return out, finish(start(out))[0]
+    assert main(words(out), host=host) == 0
+    return out
 
 
-def test_two_processes_share_the_jobs(small_ablation: Path, tmp_path: Path, undisturbed: tuple[Path, Any]) -> None:
-    out = copied(small_ablation, tmp_path / "a")
-    found = [finish(process) for process in [start(out), start(out)]]
-    done = [line.partition(", in ")[0] for _, said in found for line in said.splitlines() if line.startswith("done: ")]
-    assert len(done) == len(set(done)) == 5
-    assert all(values(rows) == values(undisturbed[1]) for rows, _ in found)
-    assert jobs(out) == jobs(undisturbed[0])
+def test_two_processes_share_the_jobs(small_ablation: Path, tmp_path: Path, undisturbed: Path) -> None:
+    out, logs = copied(small_ablation, tmp_path / "a"), [tmp_path / "one.log", tmp_path / "two.log"]
+    for process in [started(words(out), log) for log in logs]:
+        finished(process)
+    lines = [line.partition(", in ")[0] for log in logs for line in log.read_text().splitlines()]
+    done = [line for line in lines if line.startswith("done: ")]
+    assert len(done) == len(set(done)) == 3
+    assert rows_of(out) == rows_of(undisturbed) and jobs(out) == jobs(undisturbed)
 
 
-def test_killed_it_goes_on_and_ends_with_the_same_rows(
-    small_ablation: Path, tmp_path: Path, undisturbed: tuple[Path, Any]
-) -> None:
-    out = copied(small_ablation, tmp_path / "a")
-    process, deadline = start(out), time.monotonic() + 120
+def test_killed_it_goes_on_and_ends_with_the_same_rows(small_ablation: Path, tmp_path: Path, undisturbed: Path) -> None:
+    out, log = copied(small_ablation, tmp_path / "a"), tmp_path / "said.log"
+    process, deadline = started(words(out), log), time.monotonic() + 120
     while not list(out.glob("jobs/*.partial/work/training.pt")):
-        assert process.poll() is None and time.monotonic() < deadline
+        assert process.is_alive() and time.monotonic() < deadline
         time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.kill()
+    process.join()
     (left,) = out.glob("jobs/*.partial/work/training.pt")
-    rows, said = finish(start(out))
-    assert f"of {STEPS} steps" in said and "going on after" in said
-    assert values(rows) == values(undisturbed[1])
+    finished(started(words(out), log))
+    assert "going on after" in log.read_text() and not left.exists()
+    assert rows_of(out) == rows_of(undisturbed)
     for name in (name for name in jobs(out) if "mota" in name):
-        one, other = (folder / "jobs" / name / "adapter.safetensors" for folder in (out, undisturbed[0]))
+        one, other = (folder / "jobs" / name / "adapter.safetensors" for folder in (out, undisturbed))
         assert one.read_bytes() == other.read_bytes()
-    assert not left.exists()
