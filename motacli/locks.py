@@ -1,4 +1,4 @@
-"""One process at a time: who wants to write what another is writing waits for it."""
+"""One process at a time: who wants to do what another is doing waits for it, or looks for something else to do."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[No
         return
     with explained(lock):
         lock.parent.mkdir(parents=True, exist_ok=True)
-        file = _claimed(lock, waiting or (lambda: None))
+        file = _free_again(lock, waiting or (lambda: None))
     try:
         yield
     finally:
@@ -37,7 +37,44 @@ def locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[No
         file.close()
 
 
-def _claimed(lock: Path, waiting: Callable[[], None]) -> IO[bytes]:
+@contextlib.contextmanager
+def claimed(path: Path) -> Iterator[bool]:
+    """Hold the lock ``path`` inside the block; False at once where another process holds it.
+
+    As with `locked` the system drops it with the process, and everybody gets it where there are no such locks. The file
+    is removed when the block ends well: the work must then be recognisably done, or two might do it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield True
+        return
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    with file:
+        try:
+            with _where_supported():
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _where_supported() -> Iterator[None]:
+    try:
+        yield
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+
+
+def _free_again(lock: Path, waiting: Callable[[], None]) -> IO[bytes]:
     while True:
         file = lock.open("ab")
         try:
@@ -53,15 +90,12 @@ def _claimed(lock: Path, waiting: Callable[[], None]) -> IO[bytes]:
 def _wait_for(file: IO[bytes], waiting: Callable[[], None]) -> None:
     import fcntl
 
-    try:
+    with _where_supported():
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             waiting()
             fcntl.flock(file, fcntl.LOCK_EX)
-    except OSError as error:
-        if error.errno not in _UNSUPPORTED:
-            raise
 
 
 def _is_at(file: IO[bytes], path: Path) -> bool:

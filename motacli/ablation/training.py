@@ -12,7 +12,8 @@ from motacli.ablation.triplet_sets import TripletSet, TripletSets
 from motacli.ablation.variant import Variant
 from motacli.adapters.domains import Mixture
 from motacli.adapters.frozen_half import TripletFeatures, with_base
-from motacli.adapters.run import TrainedAdapter, gather, settled_options, train_prepared, write_run
+from motacli.adapters.record import settled_options, write_run
+from motacli.adapters.run import TrainedAdapter, gather, train_prepared
 from motacli.console import Progress
 from motacli.contracts import Adapter, Backbone, Inversion
 from motacli.errors import DataError

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from motacli.ablation.claims import claimed
 from motacli.ablation.jobs import Job, JobFolder
 from motacli.console import Progress
+from motacli.locks import claimed
 
 PAUSE = 0.5
 """Seconds between two looks at jobs that other processes work on."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from motacli.adapters.batches import bucketed, row_order, shuffled_batches
 from motacli.adapters.domains import Domain, Draws, ImageFeatures, Mixture
-from motacli.adapters.files import WEIGHTS, save_adapter, state_digest, tensors_digest
+from motacli.adapters.files import state_digest, tensors_digest
 from motacli.adapters.frozen_half import TripletFeatures, prepare, with_base, with_entropy
 from motacli.adapters.frozen_store import FrozenStore
 from motacli.adapters.fusion import Fusion, choose_weight
@@ -23,12 +23,10 @@ from motacli.adapters.long_captions import refuse_long_prompts, refuse_long_targ
 from motacli.adapters.options import TrainOptions
 from motacli.adapters.parallel import World
 from motacli.adapters.training import History, train_adapter
-from motacli.assignments import write_assignments
 from motacli.console import NullProgress, Progress
 from motacli.contracts import Backbone, Inversion, Triplet
 from motacli.encoding import unique_rows
 from motacli.errors import DataError, UsageError
-from motacli.runs import PROVENANCE, RunDir, file_digest, provenance
 from motacli.watch import Watch
 
 _BUCKETS = 1
@@ -215,94 +213,6 @@ def _settled_weight(fusion: Fusion, adapter: Any, watch: Watch, world: World) ->
 
         fusion.weight.fill_(world.agreed(lambda: choose_weight(fusion, score)))
     return float(fusion.weight.detach())
-
-
-@dataclass(frozen=True)
-class TrainSummary:
-    """How a training ended; ``trainable_percent`` relates to the dual encoder's parameters.
-
-    ``held_out`` triplets of all were validated on, ``validation`` is what the last look found, and ``kept`` says which
-    weights are returned: the last, or those best by a metric, of step ``kept_step``. ``domains`` say how many triplets
-    each file held, and how many rows of the batches came from it.
-    """
-
-    loss: float
-    accuracy: float
-    trainable: int
-    trainable_percent: float
-    triplets: int
-    held_out: int
-    steps: int
-    seconds: float
-    kept: str
-    kept_step: int
-    fusion_weight: float | None = None
-    validation: Mapping[str, float] = field(default_factory=dict)
-    domains: tuple[Domain, ...] = ()
-
-
-def write_run(
-    run: RunDir,
-    trained: TrainedAdapter,
-    backbone: Backbone,
-    inversion: Inversion,
-    digests: Mapping[str, str],
-    plugins: Mapping[str, str] | None = None,
-) -> TrainSummary:
-    """Write the adapter, ``metrics.json`` (summary and history) and ``provenance.json`` to a run's folder.
-
-    The work that an unfinished training kept there is removed.
-    ``digests`` are those of the files that went in; the weights' are added.
-    """
-    history, training = trained.history, trained.training
-    summary = TrainSummary(
-        loss=history.loss[-1],
-        accuracy=history.accuracy[-1],
-        trainable=trained.trainable,
-        trainable_percent=100 * trained.share,
-        triplets=trained.triplets,
-        held_out=trained.held_out,
-        steps=history.step[-1],
-        seconds=trained.seconds,
-        kept=trained.kept,
-        kept_step=history.kept_step,
-        fusion_weight=trained.fusion_weight,
-        validation=history.validation[-1] if history.validation else {},
-        domains=trained.domains,
-    )
-    digest = state_digest(inversion)
-    save_adapter(
-        run.work,
-        trained.adapter,
-        inversion=inversion.name,
-        backbone=backbone,
-        about={
-            "training": asdict(training),
-            "triplets": trained.triplets,
-            "held_out": trained.held_out,
-            "kept": trained.kept,
-            "validated_on": trained.validated_on,
-        },
-        inversion_digest=digest,
-    )
-    run.write_json("metrics.json", {**asdict(summary), "history": history})
-    weights = {"backbone": backbone.fingerprint(), "inversion": digest or "", "adapter": file_digest(run.file(WEIGHTS))}
-    device, seed = str(backbone.device), training.seed
-    run.write_json(PROVENANCE, provenance(plugins=plugins, device=device, seed=seed, digests={**digests, **weights}))
-    run.drop_work()
-    return summary
-
-
-FLAGS = ("steps", "lr", "wd", "batch_size", "warmup", "beta", "held_out", "seed")
-"""The training options that are flags of ``mota train``; their defaults are those of `TrainOptions`."""
-
-
-def settled_options(training: TrainOptions, shape: Any) -> dict[str, object]:
-    """All options of training and shape as ``config.json`` holds them: a change of defaults then changes no re-run."""
-    values = asdict(training)
-    flags = {name: values.pop(name) for name in FLAGS}
-    more = {"option": write_assignments(asdict(shape)), "train_option": write_assignments(values)}
-    return {**flags, **more}
 
 
 def image_features(backbone: Backbone, triplets: Sequence[Triplet], features: ImageFeatures) -> Tensor:

@@ -22,7 +22,7 @@ Preset = Annotated[
     list[str] | None,
     typer.Option(
         "--preset",
-        help="components, entropy, experts, depth, rivals, domains or noise; repeatable. Default: components.",
+        help="components, mdm, entropy, experts, depth, rivals, domains or noise; repeatable. Default: components.",
     ),
 ]
 GridFile = Annotated[list[Path] | None, typer.Option("--grid", metavar="FILE", help="Variants in a TOML file.")]

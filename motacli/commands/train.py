@@ -97,7 +97,8 @@ def train(
     from motacli.adapters.frozen_store import FrozenStore
     from motacli.adapters.options import TrainOptions
     from motacli.adapters.parallel import joined_world, own_device, shared_run
-    from motacli.adapters.run import settled_options, train_run, write_run
+    from motacli.adapters.record import settled_options, write_run
+    from motacli.adapters.run import train_run
     from motacli.config import parse_options
     from motacli.models import BackboneChoice, load_backbone, load_inversion
     from motacli.query_sources import Composed
@@ -183,7 +184,7 @@ def _features(paths: Sequence[Path]) -> Any:
 
 
 def _training_values(ctx: typer.Context, more: Sequence[str]) -> dict[str, Any]:
-    from motacli.adapters.run import FLAGS
+    from motacli.adapters.record import FLAGS
 
     values = read_assignments(more)
     for name in FLAGS:

@@ -10,7 +10,8 @@ from pathlib import Path
 from motacli import __version__
 from motacli.adapters.files import load_adapter, state_digest
 from motacli.adapters.frozen_half import TripletFeatures, with_base
-from motacli.adapters.run import gather, settled_options, train_prepared, write_run
+from motacli.adapters.record import settled_options, write_run
+from motacli.adapters.run import gather, train_prepared
 from motacli.cache import FeatureCache
 from motacli.console import NullProgress, Progress
 from motacli.contracts import Adapter, Backbone, Inversion

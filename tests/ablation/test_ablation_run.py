@@ -69,13 +69,15 @@ def test_a_job_is_a_run_with_scores(done: tuple[Path, list[Row]], host: PluginHo
     assert not list((out / "locks").iterdir()) and not list(out.rglob("*.partial"))
 
 
-def test_a_finished_job_is_not_run_again(done: tuple[Path, list[Row]], host: PluginHost, untrainable: None) -> None:
+def test_a_finished_job_is_not_run_again(
+    done: tuple[Path, list[Row]], tmp_path: Path, host: PluginHost, untrainable: None
+) -> None:
     out, rows = done
     assert run_ablation(host, out, small(host)) == rows
     assert run_ablation(host, out, replace(small(host), seeds=(1,)))[2].values == rows[2].values[1:]
     assert {row["state"] for row in list_jobs(host, out, small(host))} == {"done"}
     with pytest.raises(TypeError):  # the check itself: another one would be trained
-        run_ablation(host, out, small(host, "experts=2"))
+        run_ablation(host, copied(out, tmp_path / "a"), small(host, "experts=2"))
 
 
 def test_another_grid_takes_over_what_it_shares(

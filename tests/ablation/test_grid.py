@@ -28,11 +28,11 @@ def test_every_option_of_a_preset_exists(preset: str, host: PluginHost) -> None:
 
 
 def test_presets_that_people_ask_for_are_there(host: PluginHost) -> None:
-    assert preset_names() == ["components", "depth", "domains", "entropy", "experts", "noise", "rivals"]
+    assert preset_names() == ["components", "depth", "domains", "entropy", "experts", "mdm", "noise", "rivals"]
     grids = {name: make_grid(host, read_preset(name)) for name in preset_names()}
     by_name = {variant.name: variant for variant in grids["components"].variants}
     assert by_name["no MDM"].options.mdm == "none" and by_name["one expert"].options.experts == 1
-    assert by_name["uniform weights"].training.beta == 0
+    assert by_name["uniform weights"].training.beta == 0 and by_name["no prompts"].options.tokens == 0
     assert {variant.adapter for variant in grids["rivals"].variants} == {
         *("mota", "residual", "lora", "text-tuning", "full-text")
     }

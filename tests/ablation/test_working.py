@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from ablation.small_grid import copied, jobs, started, values
 
-from motacli.ablation.claims import claimed
 from motacli.ablation.jobs import Job, JobFolder
 from motacli.ablation.working import work_off
 from motacli.cli import main
 from motacli.console import NullProgress
+from motacli.locks import claimed
 from motacli.plugins import PluginHost
 from motacli.runs import RunDir
 

@@ -19,7 +19,8 @@ from motacli.adapters.domains import Mixture
 from motacli.adapters.files import load_adapter, read_adapter_record, save_adapter, state_digest
 from motacli.adapters.mota import MotaAdapter, MotaOptions
 from motacli.adapters.options import TrainOptions
-from motacli.adapters.run import TrainedAdapter, train_run, write_run
+from motacli.adapters.record import write_run
+from motacli.adapters.run import TrainedAdapter, train_run
 from motacli.compose import compose_queries
 from motacli.config import parse_options
 from motacli.contracts import ImageRef, ImageText, Prompt, Triplet
