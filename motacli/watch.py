@@ -42,6 +42,11 @@ class Watch:
     patience: int = 0
     tracker: Tracker | None = None
 
+    @property
+    def validates(self) -> bool:
+        """Whether there is a benchmark, whether or not it is this process that looks at it."""
+        return self.validate is not None or bool(self.validated_on)
+
     def check_metric(self, scores: Mapping[str, float]) -> None:
         """`UsageError` where ``keep_best`` is none of the ``scores``."""
         if self.keep_best and self.keep_best not in scores:

@@ -196,7 +196,7 @@ def _fusion(adapter: Any, watch: Watch) -> Fusion | None:
     fusion = getattr(adapter, "fusion", None)
     if not isinstance(fusion, Fusion) or fusion.form == "none":
         return None
-    if fusion.form == "validated" and watch.validate is None:
+    if fusion.form == "validated" and not watch.validates:
         raise UsageError("the weight of late fusion is to be chosen, and there is nothing to choose it by", _VALIDATE)
     return fusion
 
@@ -204,11 +204,10 @@ def _fusion(adapter: Any, watch: Watch) -> Fusion | None:
 def _settled_weight(fusion: Fusion, adapter: Any, watch: Watch, world: World) -> float:
     """The weight of late fusion; chosen now, on the benchmark, where it is to be validated."""
     if fusion.form == "validated":
-        validate = watch.validate
-        assert validate is not None
 
         def score() -> float:
-            scores = validate(adapter)
+            assert watch.validate is not None
+            scores = watch.validate(adapter)
             return scores.get(watch.keep_best, next(iter(scores.values())))
 
         fusion.weight.fill_(world.agreed(lambda: choose_weight(fusion, score)))

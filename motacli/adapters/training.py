@@ -170,7 +170,8 @@ class _Loop:
     # ------------------------------------------------------------------------------------------ validation
 
     def _can_look(self) -> bool:
-        return self.watch.validate is not None or len(self.held_out) > 0
+        """Alike in all processes, of which the first alone validates."""
+        return self.watch.validates or len(self.held_out) > 0
 
     def _look(self) -> None:
         """Validate without noise or dropout, and keep the weights where they are the best so far."""

@@ -126,7 +126,11 @@ def train(
         known, pooled = _features(features), list(chain.from_iterable(rows))
         config = {**chosen_options(ctx), **settled_options(training, shape)}
         work = run.work / WORK
-        watch = watching.watch_of(ctx.params, current, backbone, work, lambda made: Composed(phi, made))  # type: ignore[arg-type]
+
+        def wrap(adapter: Any) -> Composed:
+            return Composed(phi, adapter)
+
+        watch = watching.watch_of(ctx.params, current, backbone, work, wrap, world.first)
         names = track or () if world.first else ()
         with open_trackers(names, run.work, name=out.name, config=config, resume_step=saved_step(work)) as tracker:
             done = train_run(

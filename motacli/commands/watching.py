@@ -65,8 +65,13 @@ def refuse_mixtures(given: Mapping[str, Any], others: str = "") -> None:
         raise UsageError("--patience needs --keep-best", "say by what a look is better")
 
 
-def watch_of(given: Mapping[str, Any], current: Session, backbone: Backbone, work: Path, wrap: Wrap) -> Watch:
-    """The watch that a command's options describe; ``wrap`` makes a query source of the network in training."""
+def watch_of(
+    given: Mapping[str, Any], current: Session, backbone: Backbone, work: Path, wrap: Wrap, first: bool = True
+) -> Watch:
+    """The watch that a command's options describe; ``wrap`` makes a query source of the network in training.
+
+    Of several processes only the ``first`` looks at the benchmark.
+    """
     from motacli.watch import Watch
 
     name, split = given["validate"], given["split"]
@@ -74,7 +79,7 @@ def watch_of(given: Mapping[str, Any], current: Session, backbone: Backbone, wor
         progress=current.console,
         work=work,
         save_every=given["save_every"],
-        validate=_validate(given, current, backbone, work, wrap) if name is not None else None,
+        validate=_validate(given, current, backbone, work, wrap) if name is not None and first else None,
         validated_on=" ".join(part for part in (name, split) if part),
         validate_every=given["validate_every"],
         keep_best=given["keep_best"] or "",

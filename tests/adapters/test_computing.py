@@ -158,6 +158,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Any) -> list
     from motacli.cache import build_cache
     from motacli.datasets import open_source
     from motacli.tiny.make import make_pairs
+    from motacli.tiny.mini import write_cirr
     from motacli.triplets.pipeline import generate
     from motacli.triplets.rules import RuleGenerator
 
@@ -166,7 +167,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Any) -> list
     source = open_source(folder / "pairs")
     generate(source, RuleGenerator(), folder / "t.jsonl", source_name="pairs")
     build_cache(folder / "f.h5", tiny_backbone, source)
-    return ["--triplets", str(folder / "t.jsonl"), "--features", str(folder / "f.h5")]
+    write_cirr(folder / "cirr", 0, "val", sets=2)
+    benchmark = ["--validate", "cirr", "--data-root", str(folder / "cirr")]
+    return ["--triplets", str(folder / "t.jsonl"), "--features", str(folder / "f.h5"), *benchmark]
 
 
 def launch(arguments: list[str], size: int) -> None:
@@ -194,6 +197,7 @@ def test_two_processes_are_one(inputs: list[str], tmp_path: Path) -> None:
     words = ["train", "--inversion", "lincir", *inputs, "--steps", "6", "--batch-size", "16"]
     words += ["--lr", "0.01", "--warmup", "2", "--option", "depth=2", "--device", "cpu"]
     words += ["--validate-every", "3", "--keep-best", "held-out-loss", "--held-out", "0.3"]
+    words += ["--option", "fusion=validated"]
     launch([*words, "--out", str(tmp_path / "one")], 1)
     launch([*words, "--out", str(tmp_path / "two")], 2)
     one, two = (load_file(tmp_path / name / "adapter.safetensors") for name in ("one", "two"))
