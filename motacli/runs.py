@@ -122,13 +122,18 @@ def new_file(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, value: object) -> Path:
-    """Write JSON so that a reader sees the old file or the new one, never half of it."""
+    """Write JSON as `replace_file` does."""
     text = json.dumps(jsonable(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return replace_file(path, text.encode("utf-8"))
+
+
+def replace_file(path: Path, content: bytes) -> Path:
+    """Write a file so that a reader sees the old one or the new one, never half of it."""
     with explained(path):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             make_shareable(Path(name))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from motacli.ablation.rows import Row
 from motacli.ablation.tables import as_csv, latex, markdown
 from motacli.console import Progress
 from motacli.errors import UsageError
-from motacli.runs import explained, jsonable, make_shareable
+from motacli.runs import explained, jsonable, replace_file
 
 
 def write_output(folder: Path, rows: Sequence[Row], grid: Grid, progress: Progress) -> list[Path]:
@@ -25,25 +23,11 @@ def write_output(folder: Path, rows: Sequence[Row], grid: Grid, progress: Progre
         "table.tex": latex(rows, grid),
         "table.json": json.dumps(jsonable(rows), indent=2, ensure_ascii=False) + "\n",
     }
-    written = [_replace(folder / name, text.encode()) for name, text in tables.items()]
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    written = [replace_file(folder / name, text.encode()) for name, text in tables.items()]
     try:
-        written += [_replace(folder / name, content) for name, content in draw(rows, grid)]
+        written += [replace_file(folder / name, content) for name, content in draw(rows, grid)]
     except UsageError as error:  # no matplotlib: tables are worth something without
         progress.log(f"no figures: {error}")
     return written
-
-
-def _replace(path: Path, content: bytes) -> Path:
-    """Write a file so that a reader sees the old one or the new one, never half of it."""
-    with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            make_shareable(Path(name))
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
-    return path

@@ -49,13 +49,6 @@ class Features:
 
 
 @pytest.fixture(scope="module")
-def inversion() -> Pic2Word:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return Pic2Word(joint_dim=128, text_width=160).eval().requires_grad_(False)
-
-
-@pytest.fixture(scope="module")
 def triplets() -> list[Triplet]:
     words = Random(0)
     scenes = sample_scenes(np.random.default_rng(0), 40, "train")

@@ -34,13 +34,6 @@ ROWS = torch.arange(4, 20)
 
 
 @pytest.fixture(scope="module")
-def inversion() -> Pic2Word:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return Pic2Word(joint_dim=128, text_width=160).eval().requires_grad_(False)
-
-
-@pytest.fixture(scope="module")
 def data(tiny_backbone: Any, inversion: Pic2Word) -> TripletFeatures:
     random = torch.Generator().manual_seed(0)
     colours = ("red", "blue", "green, and twice as large as it was", "striped")

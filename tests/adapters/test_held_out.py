@@ -31,13 +31,6 @@ QUICK = TrainOptions(steps=12, batch_size=16, warmup=2, noise=0.0, held_out=0.3)
 
 
 @pytest.fixture(scope="module")
-def inversion() -> Pic2Word:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return Pic2Word(joint_dim=128, text_width=160).eval().requires_grad_(False)
-
-
-@pytest.fixture(scope="module")
 def data(tiny_backbone: Any) -> TripletFeatures:
     """Three triplets to each of 30 pictures."""
     random = torch.Generator().manual_seed(0)

@@ -19,13 +19,6 @@ from motacli.inversions.pic2word import Pic2Word
 TEXTS = ("is green", "add a large striped star next to it and make the background black", "")
 
 
-@pytest.fixture(scope="module")
-def inversion() -> Pic2Word:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return Pic2Word(joint_dim=128, text_width=160).eval().requires_grad_(False)
-
-
 def features(rows: int) -> torch.Tensor:
     return torch.randn(rows, 128, generator=torch.Generator().manual_seed(1))
 

@@ -42,13 +42,6 @@ each_retuned = pytest.mark.parametrize("name", RETUNED)
 
 
 @pytest.fixture(scope="module")
-def inversion() -> Pic2Word:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return Pic2Word(joint_dim=128, text_width=160).eval().requires_grad_(False)
-
-
-@pytest.fixture(scope="module")
 def data(tiny_backbone: Any) -> TripletFeatures:
     """Every change of a shape's colour; captions stand in for the pictures."""
     cases = [(shape, old, new) for shape, old, new in product(SHAPES, COLOURS, COLOURS) if old != new]
