@@ -15,7 +15,11 @@ from motacli.plugins import PluginHost
 PRETRAINED = "pretrained"
 """What open_clip offers: no kind of component, and listed only when asked for."""
 
-Kind = Annotated[str | None, typer.Argument(help=f"Only this kind: {', '.join([*KINDS, PRETRAINED])}.")]
+OPTIONS = "options"
+"""What a component's ``--option`` may set; what is listed is named behind it."""
+
+Kind = Annotated[str | None, typer.Argument(help=f"Only this kind: {', '.join([*KINDS, PRETRAINED, OPTIONS])}.")]
+Of = Annotated[str | None, typer.Argument(metavar="NAME", help="For options: an adapter, inversion, ..., or train.")]
 ModelPattern = Annotated[
     str | None, typer.Option("--model", metavar="PATTERN", help="For pretrained: only these models, as 'ViT-B*'.")
 ]
@@ -36,11 +40,27 @@ def register(app: typer.Typer) -> None:
     app.command("ls")(ls)
 
 
-def ls(ctx: typer.Context, kind: Kind = None, model: ModelPattern = None) -> None:
-    """List backbones, inversions, adapters, benchmarks, triplet generators and LLM clients, or pretrained models."""
+def ls(ctx: typer.Context, kind: Kind = None, of: Of = None, model: ModelPattern = None) -> None:
+    """List backbones, inversions, adapters, benchmarks, triplet generators and LLM clients, or pretrained models.
+
+    `mota ls options mota` lists what --option of an adapter may set, `mota ls options train` what --train-option may.
+    """
     current = session(ctx)
-    if kind is not None and kind not in (*KINDS, PRETRAINED):
-        raise UnknownNameError("kind", kind, (*KINDS, PRETRAINED))
+    if kind is not None and kind not in (*KINDS, PRETRAINED, OPTIONS):
+        raise UnknownNameError("kind", kind, (*KINDS, PRETRAINED, OPTIONS))
+    if (kind == OPTIONS) != (of is not None):
+        raise UsageError("a name goes with options, and options with a name", "as in `mota ls options mota`")
+    if of is not None:
+        from motacli.option_listing import list_options
+
+        tables = list_options(current.host, of)
+        if current.console.json:
+            current.console.data(tables)
+            return
+        for table in tables:
+            current.console.log(f"{table.of}\n{table.text}\n")
+            current.console.table(table.rows)
+        return
     if kind == PRETRAINED:
         from motacli.pretrained import list_pretrained
 

@@ -10,10 +10,13 @@ from typing import Annotated, Any
 
 import typer
 
+from motacli.adapters.options import TrainOptions
 from motacli.assignments import read_assignments
 from motacli.commands import options, watching
 from motacli.commands.session import chosen_options, session
 from motacli.errors import UsageError
+
+_DEFAULTS = TrainOptions()
 
 Triplets = Annotated[
     list[Path], typer.Option("--triplets", help="Triplets that `mota gen-triplets` wrote; repeatable, one per domain.")
@@ -27,25 +30,41 @@ Cache = Annotated[
 ]
 AdapterType = Annotated[str, typer.Option("--adapter-type", help="Adapter, see `mota ls adapters`.")]
 InversionWeights = Annotated[Path | None, typer.Option("--inversion-weights", help="Weights of the inversion.")]
-Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Steps of training.")]
-Lr = Annotated[float | None, typer.Option("--lr", min=0.0, help="Peak learning rate.")]
-Wd = Annotated[float | None, typer.Option("--wd", min=0.0, help="Weight decay.")]
-Rows = Annotated[int | None, typer.Option("--batch-size", min=2, help="Triplets per step.")]
-WarmUp = Annotated[int | None, typer.Option("--warmup", min=0, help="Steps of linear warm-up.")]
-Beta = Annotated[float | None, typer.Option("--beta", help="How sharply the base model's doubt weighs; 0: not at all.")]
+Steps = Annotated[int | None, typer.Option("--steps", min=1, help=f"Steps of training (ours: {_DEFAULTS.steps}).")]
+Lr = Annotated[float | None, typer.Option("--lr", min=0.0, help=f"Peak learning rate (ours: {_DEFAULTS.lr}).")]
+Wd = Annotated[float | None, typer.Option("--wd", min=0.0, help=f"Weight decay (ours: {_DEFAULTS.wd}).")]
+Rows = Annotated[
+    int | None, typer.Option("--batch-size", min=2, help=f"Triplets per step (ours: {_DEFAULTS.batch_size}).")
+]
+WarmUp = Annotated[
+    int | None, typer.Option("--warmup", min=0, help=f"Steps of linear warm-up (ours: {_DEFAULTS.warmup}).")
+]
+Beta = Annotated[
+    float | None,
+    typer.Option(
+        "--beta",
+        help=f"How sharply the base model's doubt weighs (the paper's; the value {_DEFAULTS.beta} is ours).",
+    ),
+]
 HeldOut = Annotated[
     float | None,
-    typer.Option("--held-out", min=0.0, help="Share of pictures whose triplets are only validated on."),
+    typer.Option(
+        "--held-out",
+        min=0.0,
+        help=f"Share of pictures whose triplets are only validated on (ours: {_DEFAULTS.held_out}).",
+    ),
 ]
 Track = Annotated[list[str] | None, typer.Option("--track", help="Where curves go: tensorboard or wandb; repeatable.")]
 TrainSeed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random.")]
 Shape = Annotated[
     list[str] | None,
-    typer.Option("--option", metavar="KEY=VALUE", help="The adapter's shape, as experts=4; repeatable."),
+    typer.Option("--option", metavar="KEY=VALUE", help="The adapter's shape, see `mota ls options mota`; repeatable."),
 ]
 More = Annotated[
     list[str] | None,
-    typer.Option("--train-option", metavar="KEY=VALUE", help="Another training option, as balance=0.1; repeatable."),
+    typer.Option(
+        "--train-option", metavar="KEY=VALUE", help="Training option, see `mota ls options train`; repeatable."
+    ),
 ]
 
 
@@ -95,7 +114,6 @@ def train(
     shares every batch among N processes."""
     from motacli.adapters.domains import Mixture
     from motacli.adapters.frozen_store import FrozenStore
-    from motacli.adapters.options import TrainOptions
     from motacli.adapters.parallel import joined_world, own_device, shared_run
     from motacli.adapters.record import settled_options, write_run
     from motacli.adapters.run import train_run
