@@ -40,9 +40,9 @@ def open_pictures(folder: Path) -> list[ImageRef]:
 
 
 def _pictures(folder: Path) -> Iterator[Path]:
-    """Depth first, so that no more is held than the names in the folders on the way."""
+    """In the order of the paths as text, and no more is held than the names in the folders on the way."""
     with os.scandir(folder) as entries:
-        here = sorted(entries, key=lambda entry: entry.name)
+        here = sorted(entries, key=lambda entry: entry.name + "/" * entry.is_dir(follow_symlinks=False))
     for entry in here:
         if entry.is_dir(follow_symlinks=False):
             yield from _pictures(folder / entry.name)
