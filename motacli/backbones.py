@@ -151,7 +151,12 @@ class OpenClipBackbone:
         weights = hashlib.sha256()
         _add_weights(weights, self.model)
         precision = str(_matrix_dtype(self.model.visual)).removeprefix("torch.")
-        return {"weights": weights.hexdigest()[:16], "precision": precision, "preprocessing": self._preparation()}
+        return {
+            "weights": weights.hexdigest()[:16],
+            "precision": precision,
+            "preprocess": self.preprocessing,
+            "transform": describe_transform(self._transform),
+        }
 
     def _preparation(self) -> str:
         return f"{describe_transform(self._transform)}|{self.preprocessing}"

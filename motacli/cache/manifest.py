@@ -21,6 +21,21 @@ def read_manifest(path: Path) -> list[Part]:
     return [_part(line, path, number) for number, line in enumerate(lines[:-1], 1)]
 
 
+def readable_parts(path: Path) -> list[Part]:
+    """The finished parts, without the lines that are damaged."""
+    if not path.exists():
+        return []
+    with explained(path):
+        lines = path.read_bytes().split(b"\n")[:-1]
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            found.append(_part(line, path, number))
+        except DataError:  # what is not listed does not count
+            continue
+    return found
+
+
 def mend_manifest(path: Path) -> None:
     """Cut off what a crash left of a last line, so that further lines stand alone."""
     if path.exists():
