@@ -89,7 +89,7 @@ def merge(ctx: typer.Context, files: Files, out: Out) -> None:
 
 @app.command("export")
 def export(ctx: typer.Context, file: File, out: Out) -> None:
-    """Write the features for other tools: .npy (and ids as .jsonl), .parquet or .safetensors, by the ending of --out."""
+    """Write the features for other tools: .npy (ids as .jsonl), .parquet or .safetensors, by the ending of --out."""
     from motacli.cache.exporting import export_cache
 
     current = session(ctx)
