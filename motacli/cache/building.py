@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from motacli.cache.asking import CacheOptions
@@ -13,7 +14,7 @@ from motacli.cache.broken import read_broken, write_broken
 from motacli.cache.columns import Columns
 from motacli.cache.encoding import TEXT_BATCHES, Encoding
 from motacli.cache.fingerprints import made_of
-from motacli.cache.finishing import chained, stored_pieces, virtual_rows, write_single, write_virtual
+from motacli.cache.finishing import stored_pieces, virtual_rows, write_single, write_virtual
 from motacli.cache.header import Header
 from motacli.cache.holding import held
 from motacli.cache.listing import Listing, listed
@@ -126,7 +127,11 @@ class _Build:
         write_broken(self.path, broken)
         if not new:
             return
-        header, pieces = self._header(work.plan, new, len(broken)), self._pieces(work, parts)
+        header = self._header(work.plan, new, len(broken))
+
+        def pieces(names: Sequence[str]) -> Iterator[Columns]:
+            return self._pieces(work, parts, names)
+
         whole = work.folder / "whole.h5"
         if work.plan.layout == "single":
             write_single(whole, self.path, header, work.plan.captions, pieces)
@@ -152,10 +157,12 @@ class _Build:
             skipped=skipped,
         ).dated()
 
-    def _pieces(self, work: Work, parts: list[Part]) -> Iterator[Columns]:
-        base = self.base
-        old = stored_pieces(self.path, base.header, base.has_captions) if base is not None else ()
-        return chained(old, (work.read(part) for part in parts if part.rows))
+    def _pieces(self, work: Work, parts: list[Part], names: Sequence[str]) -> Iterator[Columns]:
+        """The rows that are there already, then those of the parts, which are checked where numbers are asked for."""
+        if self.base is not None:
+            yield from stored_pieces(self.path, self.base.header, names)
+        read = work.read if "features" in names else partial(work.read_some, names=names)
+        yield from (read(part) for part in parts if part.rows)
 
     def _virtual(self, plan: Plan, parts: list[Part]) -> dict[str, list[tuple[str, int]]]:
         folder = parts_folder(self.path).name

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from motacli.cache.header import Header
-from motacli.hdf5 import text_digest
+from motacli.hdf5 import in_place, text_digest
 
 BLOCK_ROWS = 4096
 CHUNK_BYTES = 1 << 19
@@ -47,34 +47,15 @@ def read_values(file: h5py.File, name: str, start: int, stop: int) -> Values:
 
 
 def create_column(file: h5py.File, name: str, header: Header) -> h5py.Dataset:
-    """An empty column for ``header.count`` rows."""
+    """An empty column for ``header.count`` rows; one of numbers has its place in the file at once."""
     if name in TEXTS:
         return file.create_dataset(name, (header.count,), h5py.string_dtype())
     dtype = np.dtype(header.dtype)
     rows = max(1, min(header.count, CHUNK_BYTES // (header.joint_dim * dtype.itemsize)))
-    return file.create_dataset(name, (header.count, header.joint_dim), dtype, chunks=(rows, header.joint_dim))
-
-
-class ColumnWriter:
-    """Fills a column of a file from its first row to its last, in pieces of any size, and takes its checksums."""
-
-    def __init__(self, file: h5py.File, name: str, header: Header) -> None:
-        self._dataset = create_column(file, name, header)
-        self._checksums = BlockChecksums(name)
-        self._file, self._name, self._done = file, name, 0
-
-    def write(self, values: Values) -> None:
-        """The next rows."""
-        if len(values):
-            self._dataset[self._done : self._done + len(values)] = values
-            self._done += len(values)
-            self._checksums.add(values)
-
-    def close(self) -> None:
-        """Write the checksums."""
-        if self._done != len(self._dataset):
-            raise ValueError(f"{self._done} of {len(self._dataset)} rows of {self._name!r} were written")
-        self._file[f"checksums/{self._name}"] = self._checksums.finish()
+    properties = in_place()
+    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    shape, chunks = (header.count, header.joint_dim), (rows, header.joint_dim)
+    return file.create_dataset(name, shape, dtype, chunks=chunks, dcpl=properties)
 
 
 class BlockChecksums:
@@ -128,6 +109,11 @@ def seal(file: h5py.File, header: Header) -> str:
     for name in sorted(file["checksums"]):
         digest.update(name.encode() + np.ascontiguousarray(file["checksums"][name][:], np.uint8).tobytes())
     return digest.hexdigest()
+
+
+def is_sealed(file: h5py.File, header: Header) -> bool:
+    """Whether header and checksums are those that were written."""
+    return bool(np.bytes_(file.attrs["sha256"]) == np.bytes_(seal(file, header)))
 
 
 def wrong_blocks(file: h5py.File, name: str, count: int) -> list[tuple[int, int]]:

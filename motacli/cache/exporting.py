@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from motacli.cache.columns import BLOCK_ROWS, Values
+from motacli.cache.columns import BLOCK_ROWS, Values, columns_of
 from motacli.cache.finishing import stored_pieces
 from motacli.cache.reading import FeatureCache
 from motacli.errors import UsageError
@@ -92,7 +92,7 @@ def _to_safetensors(cache: FeatureCache, out: Path) -> list[Path]:
 
 
 def _pieces(cache: FeatureCache) -> Iterator[Any]:
-    return stored_pieces(cache.path, cache.header, cache.has_captions)
+    return stored_pieces(cache.path, cache.header, columns_of(cache.has_captions))
 
 
 _EXPORTS: dict[str, Callable[[FeatureCache, Path], list[Path]]] = {

@@ -64,7 +64,7 @@ def import_features(
         count=len(names),
     ).dated()
     with held(out):
-        put_together(out, header, False, _columns(pieces, header.dtype))
+        put_together(out, header, False, lambda names: _columns(pieces, header.dtype))
     return FeatureCache(out)
 
 

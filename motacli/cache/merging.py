@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from motacli.cache.asking import Shard
 from motacli.cache.broken import read_broken, write_broken
+from motacli.cache.columns import Columns
 from motacli.cache.fingerprints import difference, named
-from motacli.cache.finishing import chained, stored_pieces
+from motacli.cache.finishing import stored_pieces
 from motacli.cache.header import Header
 from motacli.cache.holding import held
 from motacli.cache.putting_together import put_together
@@ -35,10 +36,14 @@ def merge_caches(paths: Sequence[Path], out: Path, progress: Progress | None = N
         caches, source = _in_order(caches)
         _require_distinct(caches)
         header = _header(caches, source)
-        tracked = (progress or NullProgress()).track(caches, "merging")
-        pieces = (stored_pieces(cache.path, cache.header, cache.has_captions) for cache in tracked)
+        progress = progress or NullProgress()
+
+        def pieces(names: Sequence[str]) -> Iterator[Columns]:
+            for cache in progress.track(caches, f"merging {' and '.join(names)}"):
+                yield from stored_pieces(cache.path, cache.header, names)
+
         write_broken(out, [one for cache in caches for one in read_broken(cache.path)])
-        put_together(out, header, caches[0].has_captions, chained(*pieces))
+        put_together(out, header, caches[0].has_captions, pieces)
     return FeatureCache(out)
 
 

@@ -7,6 +7,7 @@ open that a crash could cut off, and a full disk is an ordinary error.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -73,13 +74,16 @@ def write_part(path: Path, columns: Columns) -> str:
 
 def read_part(path: Path, part: Part) -> dict[str, Values]:
     """The columns of a part; `DataError` where they are not those that were written."""
-    with FILE.opened(path, "r") as file, FILE.explaining_damage(path):
-        names = [name for name in columns_of(True) if name in file]
-        columns = {name: read_values(file, name, 0, part.rows) for name in names}
-        found = columns_digest(columns)
-    if found != part.sha256:
+    columns = read_columns(path, part, columns_of(captions=True))
+    if columns_digest(columns) != part.sha256:
         raise DataError(f"{path} is damaged: it does not match its checksum", "`mota cache repair` drops such parts")
     return columns
+
+
+def read_columns(path: Path, part: Part, names: Sequence[str]) -> dict[str, Values]:
+    """Those of the named columns that a part has, unchecked; `DataError` where they cannot be read."""
+    with FILE.opened(path, "r") as file, FILE.explaining_damage(path):
+        return {name: read_values(file, name, 0, part.rows) for name in names if name in file}
 
 
 def columns_digest(columns: Columns) -> str:

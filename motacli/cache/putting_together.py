@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
 from pathlib import Path
 
-from motacli.cache.columns import Columns
-from motacli.cache.finishing import write_single
+from motacli.cache.finishing import Pieces, write_single
 from motacli.cache.header import Header
 from motacli.runs import explained, partial_path
 
 
-def put_together(path: Path, header: Header, captions: bool, pieces: Iterable[Columns]) -> None:
+def put_together(path: Path, header: Header, captions: bool, pieces: Pieces) -> None:
     """Write ``path``, which appears when complete; whoever calls holds its lock."""
     folder = partial_path(path)
     with explained(folder):

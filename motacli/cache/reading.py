@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from motacli.cache import format_1
-from motacli.cache.columns import columns_of, seal, wrong_blocks
+from motacli.cache.columns import columns_of, is_sealed, wrong_blocks
 from motacli.cache.fingerprints import require_backbone
 from motacli.cache.gathering import Runs, gather, open_maps, runs_of
 from motacli.cache.header import FILE, Header, read_header
@@ -142,7 +142,7 @@ def require_intact(file: h5py.File, path: Path, header: Header) -> None:
         format_1.require_intact(file, path)
         return
     hint = "`mota cache verify` says where; `mota cache repair` saves the rest"
-    if file.attrs["sha256"] != seal(file, header):
+    if not is_sealed(file, header):
         raise DataError(f"{path} is damaged: its attributes or checksums do not match its checksum", hint)
     for name in columns_of("captions" in file):
         if wrong := wrong_blocks(file, name, header.count):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import h5py
 
 from motacli.cache import format_1
-from motacli.cache.columns import Columns, blocks, columns_of, read_values, seal, wrong_blocks
+from motacli.cache.columns import Columns, blocks, columns_of, is_sealed, read_values, wrong_blocks
 from motacli.cache.header import FILE, read_header
 from motacli.cache.holding import held
 from motacli.cache.manifest import readable_parts, replace_manifest
@@ -52,7 +53,7 @@ def _repair_file(path: Path) -> Repair:
         if format_1.is_old(file):
             raise DataError(f"{path} is of format 1, whose one checksum cannot tell what is damaged", FILE.again)
         header, captions = read_header(file, path), "captions" in file
-        sealed = file.attrs["sha256"] == seal(file, header)
+        sealed = is_sealed(file, header)
         wrong = {edge for name in columns_of(captions) for edge in wrong_blocks(file, name, header.count)}
     good = [edge for edge in blocks(header.count) if edge not in wrong]
     kept = sum(stop - start for start, stop in good)
@@ -65,14 +66,14 @@ def _repair_file(path: Path) -> Repair:
     with explained(path):
         os.link(path, aside)  # the file keeps its name until the repaired one takes it
     fixed = replace(header, count=kept, layout="single", build="", source=f"{header.source} repaired").dated()
-    put_together(path, fixed, captions, _pieces(aside, good, captions))
+    put_together(path, fixed, captions, partial(_pieces, aside, good))
     return Repair(path, kept, header.count - kept, "`mota cache --append` encodes them again")
 
 
-def _pieces(path: Path, edges: list[tuple[int, int]], captions: bool) -> Iterator[Columns]:
+def _pieces(path: Path, edges: list[tuple[int, int]], names: Sequence[str]) -> Iterator[Columns]:
     for start, stop in edges:
         with h5py.File(path, "r") as file:
-            piece = {name: read_values(file, name, start, stop) for name in columns_of(captions)}
+            piece = {name: read_values(file, name, start, stop) for name in names}
         yield piece
 
 

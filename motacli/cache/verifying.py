@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from motacli.cache import format_1
-from motacli.cache.columns import blocks, columns_of, read_values, seal, wrong_blocks
+from motacli.cache.columns import blocks, columns_of, is_sealed, read_values, wrong_blocks
 from motacli.cache.fingerprints import difference, made_of, named
 from motacli.cache.header import FILE, Header
 from motacli.cache.manifest import read_manifest
@@ -103,7 +103,7 @@ def _wrong_checksums(file: h5py.File, path: Path, header: Header) -> Iterator[st
         except DataError as error:
             yield error.message
         return
-    if file.attrs["sha256"] != seal(file, header):
+    if not is_sealed(file, header):
         yield "attributes or checksums do not match their checksum"
     for name in columns_of("captions" in file):
         for start, stop in wrong_blocks(file, name, header.count):

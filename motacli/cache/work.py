@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import NoReturn
@@ -14,7 +14,7 @@ from motacli.cache.columns import Columns
 from motacli.cache.fingerprints import difference, named
 from motacli.cache.header import FILE
 from motacli.cache.manifest import add_to_manifest, mend_manifest, read_manifest
-from motacli.cache.parts import Part, read_part, write_part
+from motacli.cache.parts import Part, read_columns, read_part, write_part
 from motacli.errors import DataError
 from motacli.runs import explained, partial_path, write_json
 
@@ -112,8 +112,12 @@ class Work:
         return Part(**known | {"file": name, "sha256": write_part(self.parts_folder / name, columns)})
 
     def read(self, part: Part) -> Columns:
-        """The columns of a finished part."""
+        """The columns of a finished part; `DataError` where they are damaged."""
         return read_part(self.parts_folder / part.file, part)
+
+    def read_some(self, part: Part, names: Sequence[str]) -> Columns:
+        """Columns of a finished part, as far as it has them, unchecked."""
+        return read_columns(self.parts_folder / part.file, part, names)
 
     def remove(self) -> None:
         """Remove the folder: the cache is finished, or was given up."""
