@@ -143,13 +143,13 @@ class Repeated(Sequence[ImageRef]):
     """One picture under many ids, none of which is kept."""
 
     path: Path
-    count: int
+    pictures: int
 
     def __len__(self) -> int:
-        return self.count
+        return self.pictures
 
     def __getitem__(self, row: Any) -> Any:
-        if row >= self.count:
+        if row >= self.pictures:
             raise IndexError(row)
         return ImageRef(f"{row:09}.png", self.path)
 

@@ -14,7 +14,7 @@ import numpy as np
 from motacli.bench.cache_encoding import same_features
 from motacli.bench.harness import Work
 from motacli.cache import FeatureCache
-from motacli.cache.columns import BLOCK_ROWS, Columns
+from motacli.cache.columns import BLOCK_ROWS, Columns, Values
 from motacli.cache.header import Header
 from motacli.cache.putting_together import put_together
 from motacli.errors import MotaError
@@ -54,7 +54,10 @@ class RowInputs:
     def _pieces(self, names: Sequence[str]) -> Iterator[Columns]:
         start = 0
         for block in self.features():
-            piece = {"ids": [f"{row:09}.jpg" for row in range(start, start + len(block))], "features": block}
+            piece: dict[str, Values] = {
+                "ids": [f"{row:09}.jpg" for row in range(start, start + len(block))],
+                "features": block,
+            }
             yield {name: piece[name] for name in names}
             start += len(block)
 

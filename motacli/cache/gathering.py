@@ -1,4 +1,4 @@
-"""Rows of a dataset in any order, straight from the file's pages: HDF5 itself is slow at picking single rows.
+"""Rows of a dataset in any order, read past HDF5: it is slow at picking single rows.
 
 Rows of numbers that are not compressed lie in the file as they are, in runs whose places HDF5 tells.
 """
@@ -6,6 +6,7 @@ Rows of numbers that are not compressed lie in the file as they are, in runs who
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import RawIOBase
 from pathlib import Path
 
 import h5py
@@ -32,24 +33,29 @@ def runs_of(dataset: h5py.Dataset, path: Path) -> Runs | None:
     return Runs(found[0], found[1], np.zeros(len(found[0]), np.int64), (path,))
 
 
-def gather(runs: Runs, maps: list[np.ndarray], rows: np.ndarray, dtype: np.dtype, width: int) -> np.ndarray:
-    """Rows ``(R,)`` of a dataset of that ``width``, as an array ``(R, width)`` of its own."""
+def gather(runs: Runs, rows: np.ndarray, dtype: np.dtype, width: int) -> np.ndarray:
+    """Rows ``(R,)`` of a dataset of that ``width``, as an array ``(R, width)``; `OSError` where the file is cut off.
+
+    They are read in the order in which they lie, through files that are closed in the end: nothing is left open that a
+    fork could inherit.
+    """
     size = width * dtype.itemsize
     run = np.searchsorted(runs.starts, rows, side="right") - 1
-    places = (runs.offsets[run] + (rows - runs.starts[run]) * size).tolist()
-    found = np.empty((len(rows), size), np.uint8)
-    if len(maps) == 1:
-        for index, place in enumerate(places):
-            found[index] = maps[0][place : place + size]
-    else:
-        for index, (file, place) in enumerate(zip(runs.files[run].tolist(), places, strict=True)):
-            found[index] = maps[file][place : place + size]
-    return found.view(dtype)
+    places, files = runs.offsets[run] + (rows - runs.starts[run]) * size, runs.files[run]
+    order = np.lexsort((places, files))
+    found = np.empty(len(rows) * size, np.uint8)
+    for number in np.unique(files).tolist():
+        here = order[files[order] == number]
+        with runs.paths[number].open("rb", buffering=0) as file:
+            _read_at(file, places[here].tolist(), (here * size).tolist(), size, found.data)
+    return found.view(dtype).reshape(len(rows), width)
 
 
-def open_maps(runs: Runs) -> list[np.ndarray]:
-    """The files' pages, read-only: shared by all processes, and safe to inherit by a fork."""
-    return [np.memmap(path, np.uint8, "r").view(np.ndarray) for path in runs.paths]
+def _read_at(file: RawIOBase, places: list[int], targets: list[int], size: int, into: memoryview) -> None:
+    for place, target in zip(places, targets, strict=True):
+        file.seek(place)
+        if file.readinto(into[target : target + size]) != size:
+            raise OSError(f"the file ends before byte {place + size}")
 
 
 def _plain_runs(dataset: h5py.Dataset) -> tuple[np.ndarray, np.ndarray] | None:

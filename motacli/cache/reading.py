@@ -13,7 +13,7 @@ import numpy as np
 from motacli.cache import format_1
 from motacli.cache.columns import columns_of, is_sealed, wrong_blocks
 from motacli.cache.fingerprints import require_backbone
-from motacli.cache.gathering import Runs, gather, open_maps, runs_of
+from motacli.cache.gathering import Runs, gather, runs_of
 from motacli.cache.header import FILE, Header, read_header
 from motacli.cache.work import say_unfinished
 from motacli.contracts import Backbone
@@ -41,7 +41,7 @@ class FeatureCache:
         self.backbone, self.fingerprint = self.header.backbone, self.header.fingerprint
         self.joint_dim, self.normalised = self.header.joint_dim, self.header.normalised
         self.mota, self.created, self.skipped = self.header.mota, self.header.created, self.header.skipped
-        self._places: dict[str, tuple[Runs, list[np.ndarray]] | None] = {}
+        self._places: dict[str, Runs | None] = {}
 
     def __len__(self) -> int:
         return self.header.count
@@ -87,18 +87,17 @@ class FeatureCache:
     def _read(self, name: str, rows: np.ndarray) -> np.ndarray:
         if len(rows) and not _is_range(rows) and (place := self._place(name)) is not None:
             with FILE.explaining_damage(self.path):
-                found = gather(*place, rows, np.dtype(self.header.dtype), self.joint_dim)
+                found = gather(place, rows, np.dtype(self.header.dtype), self.joint_dim)
             return found.astype(np.float32, copy=False)
         with FILE.opened(self.path, "r") as file, FILE.explaining_damage(self.path):
             if len(rows) and _is_range(rows):
                 return np.asarray(file[name][rows[0] : rows[-1] + 1], np.float32)
             return read_rows(file[name], rows)
 
-    def _place(self, name: str) -> tuple[Runs, list[np.ndarray]] | None:
+    def _place(self, name: str) -> Runs | None:
         if name not in self._places:
             with FILE.opened(self.path, "r") as file, FILE.explaining_damage(self.path):
-                runs = runs_of(file[name], self.path)
-            self._places[name] = None if runs is None else (runs, open_maps(runs))
+                self._places[name] = runs_of(file[name], self.path)
         return self._places[name]
 
     @cached_property
