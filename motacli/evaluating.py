@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from motacli.benchmarks.images import require_images
 from motacli.benchmarks.protocol import DEFAULT_PROTOCOL, EvalProtocol
 from motacli.cache import CacheOptions, FeatureCache, build_cache
+from motacli.cache.broken import read_broken
 from motacli.console import Progress
 from motacli.contracts import Backbone, Benchmark, EvalUnit
 from motacli.encoding import encode_images
@@ -140,7 +141,8 @@ def _refuse_other_units(work: Path, units: Sequence[EvalUnit]) -> None:
 
 def _require_same_unit(cache: FeatureCache, backbone: Backbone, ids: Sequence[str]) -> None:
     cache.require(backbone)
-    if list(cache.ids) != list(ids):
+    broken = {one.id for one in read_broken(cache.path)}
+    if list(cache.ids) != [id for id in ids if id not in broken]:
         raise DataError(f"{cache.path} holds other pictures", "remove it, or give the data it was begun for")
 
 

@@ -11,6 +11,7 @@ from motacli.bench import cache_encoding, cache_rows, find_cases
 from motacli.bench.cache_encoding import EncodingCase, MemoryCase
 from motacli.bench.cache_rows import ReadingCase, WritingCase
 from motacli.bench.harness import compare
+from motacli.bench.memory import Peak
 from motacli.bench.random_clip import MINIATURE, Architecture, VisionShape
 from motacli.errors import MotaError
 
@@ -20,9 +21,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     shape = Architecture(MINIATURE, VisionShape(1, 32, 32, 32, 64))
     monkeypatch.setattr(cache_encoding, "architecture", lambda name: shape)
     monkeypatch.setattr(cache_encoding, "_workers", lambda: 1)
-    monkeypatch.setattr(
-        "motacli.bench.harness.peak_memory", lambda side: pytest.importorskip("motacli.bench.memory").Peak(1, 2)
-    )
+    monkeypatch.setattr("motacli.bench.harness.peak_memory", lambda side: Peak(1, 2))
     monkeypatch.setattr("motacli.bench.harness.SETTLING", 0.0)
 
 
