@@ -141,12 +141,31 @@ class OpenClipBackbone:
     def fingerprint(self) -> str:
         """SHA-256 (first 16 digits) of every weight and of how pictures are prepared."""
         if self._fingerprint is None:
-            digest = hashlib.sha256(f"{describe_transform(self._transform)}|{self.preprocessing}".encode())
-            for key, value in sorted(self.model.state_dict().items()):
-                digest.update(key.encode())
-                digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+            digest = hashlib.sha256(self._preparation().encode())
+            _add_weights(digest, self.model)
             self._fingerprint = digest.hexdigest()[:16]
         return self._fingerprint
+
+    def fingerprint_parts(self) -> dict[str, str]:
+        """What the fingerprint is made of, to say what differs: weights, their number type, and preprocessing."""
+        weights = hashlib.sha256()
+        _add_weights(weights, self.model)
+        precision = str(_matrix_dtype(self.model.visual)).removeprefix("torch.")
+        return {
+            "weights": weights.hexdigest()[:16],
+            "precision": precision,
+            "preprocess": self.preprocessing,
+            "transform": describe_transform(self._transform),
+        }
+
+    def _preparation(self) -> str:
+        return f"{describe_transform(self._transform)}|{self.preprocessing}"
+
+
+def _add_weights(digest: Any, model: nn.Module) -> None:
+    for key, value in sorted(model.state_dict().items()):
+        digest.update(key.encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
 
 
 def _matrix_dtype(tower: nn.Module) -> torch.dtype:

@@ -262,7 +262,10 @@ class Backbone(Protocol):
         """Parameters of both towers."""
 
     def fingerprint(self) -> str:
-        """A digest of weights and preprocessing: equal digests mean interchangeable features."""
+        """A digest of weights and preprocessing: equal digests mean interchangeable features.
+
+        A backbone may have ``fingerprint_parts() -> dict[str, str]`` besides, by which caches say what differs.
+        """
 
 
 @runtime_checkable

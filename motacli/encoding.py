@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PREFETCHED_BATCHES = 2
 
 T = TypeVar("T", bound=Hashable)
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def encode_images(
@@ -83,11 +85,11 @@ def image_batches(
     Decoding runs on across the batches' borders; it stops when the iterator is closed.
     """
     sizes = list(sizes)
-    with closing(_decoded(backbone, refs, workers, PREFETCHED_BATCHES * max(sizes, default=1))) as pictures:
+    most = PREFETCHED_BATCHES * max(sizes, default=1)
+    with closing(ahead(lambda ref: backbone.preprocess(open_image(ref)), refs, workers, most)) as pictures:
         tracked = pictures if progress is None else progress.track(pictures, "encoding pictures", len(refs))
         for size in sizes:
-            pixels = torch.stack(list(islice(tracked, size)))
-            yield _features(backbone.encode_image, pixels.to(backbone.device))
+            yield encode_pixels(backbone, list(islice(tracked, size)))
 
 
 def batch_sizes(count: int, batch_size: int) -> list[int]:
@@ -102,24 +104,35 @@ def unique_rows(items: Sequence[T]) -> tuple[list[T], np.ndarray]:
     return list(row), rows
 
 
-def _decoded(backbone: Backbone, refs: Sequence[ImageRef], workers: int, ahead: int) -> Generator[Tensor, None, None]:
-    def pixels(ref: ImageRef) -> Tensor:
-        return backbone.preprocess(open_image(ref))
+def ahead(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int, most: int
+) -> Generator[Result, None, None]:
+    """Results in the order of the items, of which ``workers`` threads work on at most ``most`` at a time.
 
+    Without workers each is worked on when it is asked for. Closing the iterator ends the threads.
+    """
     if workers <= 0:
-        yield from map(pixels, refs)
+        yield from map(function, items)
         return
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
-    waiting: deque[Future[Tensor]] = deque()
+    waiting: deque[Future[Result]] = deque()
     try:
-        for ref in refs:
-            waiting.append(pool.submit(pixels, ref))
-            if len(waiting) > ahead:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > most:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def encode_pixels(backbone: Backbone, pictures: Sequence[Tensor]) -> np.ndarray:
+    """Features ``(B, d)`` of one batch of prepared pictures; `MotaError` where they are not finite."""
+    pixels = torch.stack(list(pictures))
+    if torch.device(backbone.device).type == "cuda":
+        pixels = pixels.pin_memory()
+    return _features(backbone.encode_image, pixels.to(backbone.device, non_blocking=True))
 
 
 @torch.no_grad()

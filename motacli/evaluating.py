@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from motacli.benchmarks.images import require_images
 from motacli.benchmarks.protocol import DEFAULT_PROTOCOL, EvalProtocol
-from motacli.cache import FeatureCache, build_cache
+from motacli.cache import CacheOptions, FeatureCache, build_cache
+from motacli.cache.broken import read_broken
 from motacli.console import Progress
 from motacli.contracts import Backbone, Benchmark, EvalUnit
 from motacli.encoding import encode_images
@@ -100,6 +101,7 @@ def build_unit_caches(
     workers: int = 0,
     progress: Progress | None = None,
     resume: bool = False,
+    options: CacheOptions | None = None,
 ) -> list[FeatureCache]:
     """Write the features of each unit's pictures to ``folder``, which appears when complete.
 
@@ -116,7 +118,14 @@ def build_unit_caches(
                 _require_same_unit(FeatureCache(path), backbone, [ref.id for ref in refs])
             else:
                 build_cache(
-                    path, backbone, refs, batch_size=batch_size, workers=workers, progress=progress, resume=resume
+                    path,
+                    backbone,
+                    refs,
+                    batch_size=batch_size,
+                    workers=workers,
+                    progress=progress,
+                    resume=resume,
+                    options=options,
                 )
     return [FeatureCache(unit_cache(folder, unit)) for unit in units]
 
@@ -132,7 +141,8 @@ def _refuse_other_units(work: Path, units: Sequence[EvalUnit]) -> None:
 
 def _require_same_unit(cache: FeatureCache, backbone: Backbone, ids: Sequence[str]) -> None:
     cache.require(backbone)
-    if list(cache.ids) != list(ids):
+    broken = {one.id for one in read_broken(cache.path)}
+    if list(cache.ids) != [id for id in ids if id not in broken]:
         raise DataError(f"{cache.path} holds other pictures", "remove it, or give the data it was begun for")
 
 

@@ -18,7 +18,7 @@ from motacli.benchmarks.circo import CIRCO
 from motacli.benchmarks.cirr import CIRR
 from motacli.benchmarks.fashioniq import FashionIQ
 from motacli.benchmarks.genecis import GeneCIS
-from motacli.cache import FeatureCache, build_cache
+from motacli.cache import CacheOptions, FeatureCache, build_cache
 from motacli.errors import DataError, MotaError, UnknownNameError
 from motacli.evaluating import (
     UnitData,
@@ -164,6 +164,22 @@ def test_unit_files_go_on_where_they_stopped(root: Path, tmp_path: Path, caches:
     assert unit_cache(out, found[0]).stat().st_mtime_ns == kept
     for cache in done:
         assert np.array_equal(cache.features(), FeatureCache(caches / cache.path.name).features())
+
+
+def test_broken_pictures_are_left_out_of_unit_files_where_that_is_asked_for(
+    root: Path, tmp_path: Path, tiny_backbone: Any
+) -> None:
+    found = FashionIQ().load(root / "fashioniq")[:2]
+    id, ref = list(found[0].images.items())[3]
+    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    found[0] = replace(found[0], images={**found[0].images, id: replace(ref, path=tmp_path / "broken.png")})
+    with pytest.raises(DataError, match=r"cannot decode .*broken\.png"):
+        build_unit_caches(tmp_path / "strict", tiny_backbone, found)
+    out, lenient = tmp_path / "features", CacheOptions(strict=False)
+    build_cache(unit_cache(partial_path(out), found[0]), tiny_backbone, found[0].images.values(), options=lenient)
+    done = build_unit_caches(out, tiny_backbone, found, resume=True, options=lenient)
+    assert list(done[0].ids) == [other for other in found[0].images if other != id]
+    assert (done[0].skipped, done[1].skipped) == (1, 0)
 
 
 def test_unit_files_of_other_data_do_not_go_on(root: Path, tmp_path: Path, tiny_backbone: Any) -> None:

@@ -44,7 +44,7 @@ def test_there_are_commands_to_check() -> None:
 def test_every_command_has_these_options(line: str, host: PluginHost) -> None:
     command: Any = build_app(host)
     words = shlex.split(line)[1:]
-    while words and hasattr(command, "commands"):
+    while words and words[0] in getattr(command, "commands", {}):
         command = command.commands[words.pop(0)]
     known = {flag for param in command.params for flag in param.opts}
     assert {word for word in words if word.startswith("--")} <= known

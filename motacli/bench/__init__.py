@@ -20,6 +20,7 @@ BENCHES = {
     "gen-triplets": "motacli.bench.triplets",
     "adapter": "motacli.bench.adapter",
     "train": "motacli.bench.adapter_training",
+    "cache": "motacli.bench.cache",
 }
 """Each bench and the module of its cases, imported when it is asked for."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import open_clip
 import torch
+from open_clip.transform import image_transform
 from torch import Tensor, nn
 
 from motacli.backbones import OpenClipBackbone
@@ -58,12 +59,15 @@ def architecture(name: str) -> Architecture:
     )
 
 
-def random_backbone(shape: TowerShape, seed: int, vision: VisionShape = FORM_ONLY) -> OpenClipBackbone:
-    """A CLIP with random weights and CLIP's tokenizer; it takes pictures as tensors only."""
+def random_backbone(
+    shape: TowerShape, seed: int, vision: VisionShape = FORM_ONLY, *, pictures: bool = False
+) -> OpenClipBackbone:
+    """A CLIP with random weights and CLIP's tokenizer; it takes pictures as tensors only, unless ``pictures``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = _clip(shape, vision)
-    return OpenClipBackbone(model, _no_pictures, clip_tokenizer(), name="random")
+    transform = image_transform(vision.image_size, is_train=False) if pictures else _no_pictures
+    return OpenClipBackbone(model, transform, clip_tokenizer(), name="random")
 
 
 def parameter_count(shape: Architecture) -> int:

@@ -41,6 +41,8 @@ def bench(
     peak_mb: what the work adds to its inputs; total_peak_mb: the whole process.
     samples_per_second: of our training.
     latency_ratio: the time of a composed query with the adapter by that without; less is better.
+    share_of_ceiling: our rate by what decoding and encoding, each measured alone, allow together.
+    share_of_disk: the baseline's seconds, of a plain write with fsync, by ours.
     trainable_share: how much of both towers' parameters the adapter learns.
 
     The baseline of `adapter` is the same query without it. In all others, if the sides find different results, there is

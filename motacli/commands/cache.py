@@ -1,35 +1,73 @@
-"""`mota cache`: image features, and those of captions, in HDF5 files."""
+"""`mota cache`: image features, and those of captions, in HDF5 files. What can be done with one: `cache_files`."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
-from motacli.commands import options
+from motacli.commands import cache_files, options
 from motacli.commands.session import session
+from motacli.commands.subcommands import CommandWithCommands
 from motacli.console import Console
 from motacli.errors import UsageError
 
 if TYPE_CHECKING:
-    from motacli.cache import FeatureCache
+    from motacli.cache import CacheOptions, FeatureCache
 
-Data = Annotated[Path | None, typer.Option("--data", help="Image-text data, of any kind in the README.")]
+
+class Stored(StrEnum):
+    """Number types on disk."""
+
+    fp32 = "fp32"
+    fp16 = "fp16"
+
+
+class Layout(StrEnum):
+    """One file, or a small one over the parts it was made in."""
+
+    single = "single"
+    parts = "parts"
+
+
+class CacheCommand(CommandWithCommands):
+    """``mota cache``, with the commands that take a finished file."""
+
+    below = cache_files.app
+
+
+Source = Annotated[
+    Path | None,
+    typer.Argument(metavar="SOURCE", help="A folder of pictures, or image-text data of any kind in the README."),
+]
+Out = Annotated[Path, typer.Option("--out", "-o", help="The file; of --benchmark, a folder.")]
+Data = Annotated[Path | None, typer.Option("--data", help="As SOURCE, but captions are required.")]
 BenchmarkName = Annotated[str | None, typer.Option("--benchmark", help="Benchmark, see `mota ls benchmarks`.")]
 Root = Annotated[Path | None, typer.Option("--data-root", help="Folder that holds the benchmark.")]
-ImageColumn = Annotated[str | None, typer.Option("--image-column", help="Column of the image paths in --data.")]
-CaptionColumn = Annotated[str | None, typer.Option("--caption-column", help="Column of the captions in --data.")]
+ImageColumn = Annotated[str | None, typer.Option("--image-column", help="Column of the image paths in the data.")]
+CaptionColumn = Annotated[str | None, typer.Option("--caption-column", help="Column of the captions in the data.")]
+StoredOption = Annotated[Stored | None, typer.Option("--dtype", help="Number type on disk. Default: fp32.")]
+LayoutOption = Annotated[Layout, typer.Option("--layout", help="One file, or a small one over its parts.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first picture that cannot be read.")]
+Append = Annotated[bool, typer.Option("--append", help="Add what a finished file does not hold yet.")]
+ShardText = Annotated[str | None, typer.Option("--shard", metavar="N/M", help="Only the N-th of M pieces.")]
+Resume = Annotated[
+    bool, typer.Option("--resume/--no-resume", help="Go on with an unfinished file, as without the option.")
+]
+Threads = Annotated[int, typer.Option("--workers", min=0, help="Threads that read pictures ahead of the encoder.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("cache")(cache)
+    app.command("cache", cls=CacheCommand)(cache)
 
 
 def cache(
     ctx: typer.Context,
-    out: options.Out,
+    out: Out,
+    source: Source = None,
     data: Data = None,
     benchmark: BenchmarkName = None,
     data_root: Root = None,
@@ -43,27 +81,43 @@ def cache(
     precision: options.PrecisionOption = options.Precision.fp32,
     preprocess: options.PreprocessOption = options.Preprocess.clip,
     batch_size: options.BatchSize = 64,
-    workers: options.Workers = 0,
-    resume: options.Resume = False,
+    workers: Threads = 0,
+    dtype: StoredOption = None,
+    layout: LayoutOption = Layout.single,
+    strict: Strict = False,
+    append: Append = False,
+    shard: ShardText = None,
+    resume: Resume = True,
 ) -> None:
-    """Encode pictures once: an image-text set into one file, or a benchmark into a folder with one file per unit."""
+    """Encode pictures once: an image-text set into one file, or a benchmark into a folder with one file per unit.
+
+    Interrupted, even by a power cut, the same command goes on. Pictures that cannot be read are left out and listed in
+    FILE.errors.jsonl.
+    """
     from motacli.cache import build_cache
-    from motacli.datasets import open_source
     from motacli.evaluating import build_unit_caches
     from motacli.models import BackboneChoice, load_backbone
-    from motacli.runs import refuse_existing
 
     current = session(ctx)
     _refuse_mixtures(ctx)
-    refuse_existing(out)
+    asked = _options(dtype, layout, strict, append, shard)
     choice = BackboneChoice(model, pretrained, device, precision.value, preprocess.value)
-    how = How(batch_size=batch_size, workers=workers, progress=current.console, resume=resume)
-    if data is not None:
-        source = open_source(data, image_column, caption_column, id_column="")
-        caches = [build_cache(out, load_backbone(current.host, choice), source, **how)]
-    elif benchmark is not None and data_root is not None:
+    how = How(batch_size=batch_size, workers=workers, progress=current.console, resume=resume, options=asked)
+    if benchmark is not None and data_root is not None:
+        from motacli.runs import refuse_existing
+
+        refuse_existing(out)
         units = current.host.component("benchmarks", benchmark).load()().load(data_root, split, part or ())
         caches = build_unit_caches(out, load_backbone(current.host, choice), units, **how)
+    else:
+        from motacli.datasets import open_any, open_source
+
+        place = data if data is not None else source
+        opened = (open_any if data is None else open_source)(place, image_column, caption_column, id_column="")  # type: ignore[arg-type]
+        caches = [build_cache(out, load_backbone(current.host, choice), opened, **how)]
+    for made in caches:
+        if made.skipped:
+            current.console.warn(f"{made.skipped} pictures could not be read: {made.path}.errors.jsonl says why")
     current.console.table([_row(cache) for cache in caches])
 
 
@@ -74,19 +128,37 @@ class How(TypedDict):
     workers: int
     progress: Console
     resume: bool
+    options: CacheOptions
+
+
+def _options(dtype: Stored | None, layout: Layout, strict: bool, append: bool, shard: str | None) -> CacheOptions:
+    from motacli.cache import CacheOptions
+    from motacli.cache.asking import Shard
+
+    return CacheOptions(
+        dtype="float16" if dtype is Stored.fp16 else "float32",
+        layout=layout.value,
+        strict=strict,
+        append=append,
+        shard=None if shard is None else Shard.parse(shard),
+    )
 
 
 def _refuse_mixtures(ctx: typer.Context) -> None:
     """Exactly one source, and no option that only the other one has."""
     given = {name for name, value in ctx.params.items() if value}
-    if ("data" in given) == ("benchmark" in given):
-        raise UsageError("say what to encode", "either --data, or --benchmark with --data-root")
+    if len(given & {"source", "data", "benchmark"}) != 1:
+        raise UsageError("say what to encode", "either a SOURCE, or --data, or --benchmark with --data-root")
     if "benchmark" in given and "data_root" not in given:
         raise UsageError("where is the benchmark?", "give --data-root")
-    other = ("image_column", "caption_column") if "benchmark" in given else ("data_root", "split", "part")
-    wrong = [f"--{name.replace('_', '-')}" for name in other if name in given]
+    if {"append", "shard"} <= given:
+        raise UsageError("--shard does not go with --append", "append to the merged file")
+    of_data, of_benchmark = ("image_column", "caption_column", "append", "shard"), ("data_root", "split", "part")
+    wrong = [name for name in (of_data if "benchmark" in given else of_benchmark) if name in given]
     if wrong:
-        raise UsageError(f"{wrong[0]} does not go with --{'benchmark' if 'benchmark' in given else 'data'}")
+        other = next(name for name in ("benchmark", "data", "source") if name in given)
+        said = "SOURCE" if other == "source" else f"--{other}"
+        raise UsageError(f"--{wrong[0].replace('_', '-')} does not go with {said}")
 
 
 def _row(cache: FeatureCache) -> dict[str, object]:
@@ -94,7 +166,9 @@ def _row(cache: FeatureCache) -> dict[str, object]:
         "file": cache.path,
         "pictures": len(cache),
         "captions": len(cache) if cache.has_captions else 0,
+        "skipped": cache.skipped,
         "dim": cache.joint_dim,
+        "dtype": cache.header.dtype,
         "backbone": cache.backbone,
         "fingerprint": cache.fingerprint,
     }

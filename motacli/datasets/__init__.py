@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from motacli.datasets.captions import read_captions
 from motacli.datasets.folder import open_pictures
-from motacli.datasets.opening import open_source
+from motacli.datasets.opening import open_any, open_source
 from motacli.datasets.pixels import attribute_box, kept_bytes, open_image, pad_to_square, picture_exists
 
 __all__ = [
     "attribute_box",
     "kept_bytes",
+    "open_any",
     "open_image",
     "open_pictures",
     "open_source",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from motacli.contracts import ImageRef, ImageText
@@ -29,20 +30,36 @@ class FolderSource:
             yield ImageText(ImageRef(image.relative_to(self.folder).as_posix(), image), _sidecar(image))
 
 
-def open_pictures(folder: Path) -> list[ImageRef]:
-    """Every picture below a folder in order of its path, without captions; its id is that path. `DataError` if none."""
+@dataclass(frozen=True)
+class PictureFolder:
+    """Every picture below ``folder`` in order of its path, without captions; its id is that path."""
+
+    folder: Path
+
+    def __iter__(self) -> Iterator[ImageRef]:
+        for path in _pictures(self.folder):
+            yield ImageRef(path.relative_to(self.folder).as_posix(), path)
+
+
+def open_pictures(folder: Path) -> PictureFolder:
+    """The pictures below a folder, without captions; `DataError` if there are none."""
     if not folder.is_dir():
         raise DataError(f"no such folder: {folder}", "give a folder of pictures")
-    found = [ImageRef(path.relative_to(folder).as_posix(), path) for path in _pictures(folder)]
-    if not found:
+    if next(_pictures(folder), None) is None:
         raise _no_pictures(folder)
-    return found
+    return PictureFolder(folder)
+
+
+def first_has_caption(folder: Path) -> bool:
+    """Whether there is a caption beside the first picture below a folder; so where there is no picture."""
+    first = next(_pictures(folder), None)
+    return first is None or first.with_suffix(".txt").is_file()
 
 
 def _pictures(folder: Path) -> Iterator[Path]:
-    """Depth first, so that no more is held than the names in the folders on the way."""
+    """In the order of the paths as text, and no more is held than the names in the folders on the way."""
     with os.scandir(folder) as entries:
-        here = sorted(entries, key=lambda entry: entry.name)
+        here = sorted(entries, key=lambda entry: entry.name + "/" * entry.is_dir(follow_symlinks=False))
     for entry in here:
         if entry.is_dir(follow_symlinks=False):
             yield from _pictures(folder / entry.name)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from motacli.contracts import ImageText
+from motacli.contracts import ImageRef, ImageText
 from motacli.datasets.columns import Columns
-from motacli.datasets.folder import FolderSource
+from motacli.datasets.folder import FolderSource, first_has_caption, open_pictures
 from motacli.datasets.formats import FORMATS
 from motacli.datasets.hub import HubSource, is_hub
 from motacli.datasets.patterns import expanded
@@ -48,6 +48,19 @@ def open_source(
     if is_hub(path):
         return HubSource(str(path), columns)
     return joined([source for found in expanded(str(path)) for source in _sources(found, columns)])
+
+
+def open_any(
+    path: Path | str,
+    image_column: str | None = None,
+    caption_column: str | None = None,
+    id_column: str | None = None,
+) -> Iterable[ImageText] | Iterable[ImageRef]:
+    """As `open_source`, but a folder of pictures is one without captions if the first has none beside it."""
+    folder = Path(path)
+    if not is_hub(path) and folder.is_dir() and not _files_of(folder) and not first_has_caption(folder):
+        return open_pictures(folder)
+    return open_source(path, image_column, caption_column, id_column)
 
 
 def joined(sources: Sequence[Iterable[ImageText]]) -> Iterable[ImageText]:

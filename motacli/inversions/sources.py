@@ -67,8 +67,9 @@ class TrainingData:
             return FeatureCache(path)
         pairs, images = self.pairs, self.images or Path()
         items = open_pictures(images) if pairs is None else open_source(pairs, id_column="")
-        how = {"batch_size": self.batch_size, "workers": self.workers}
-        return build_cache(path, backbone, items, progress=progress, resume=True, **how)
+        return build_cache(
+            path, backbone, items, batch_size=self.batch_size, workers=self.workers, progress=progress, resume=True
+        )
 
 
 def cached_features(cache: FeatureCache, backbone: Backbone) -> PairFeatures:

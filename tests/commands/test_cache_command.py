@@ -71,7 +71,9 @@ def test_an_image_text_set(
             "file": str(out),
             "pictures": 20,
             "captions": 20,
+            "skipped": 0,
             "dim": 128,
+            "dtype": "float32",
             "backbone": "tiny",
             "fingerprint": tiny_backbone.fingerprint(),
         }
@@ -79,8 +81,11 @@ def test_an_image_text_set(
     assert choices == [("tiny", None, "cpu", "fp32", "clip")]
 
     before = out.stat().st_mtime_ns
-    code, printed, err = run([*argv, "--resume"], capsys, host)
-    assert (code, printed, len(choices)) == (1, "", 1) and "exists already" in err
+    assert run([*argv, "--resume", "--json"], capsys, host)[:2] == (0, printed)
+    make_pairs(tmp_path / "other", seed=2, count=21)
+    argv[1] = str(tmp_path / "other")
+    code, printed, err = run(argv, capsys, host)
+    assert (code, printed) == (1, "") and "exists already and lacks 1 of 21" in err and "--append" in err
     assert out.stat().st_mtime_ns == before
 
 
@@ -109,9 +114,9 @@ def test_an_interrupted_command_says_how_to_go_on(
         patch.setattr(tiny_backbone, "encode_text", interrupted)
         code, printed, err = run(argv, capsys, host)
     assert (code, printed, err) == (130, "", "error: interrupted\n") and partial_path(out).exists()
-    code, _, err = run(argv, capsys, host)
+    code, _, err = run([*argv, "--no-resume"], capsys, host)
     assert code == 1 and "--resume" in err
-    code, _, err = run([*argv, "--resume"], capsys, host)
+    code, _, err = run(argv, capsys, host)
     assert code == 0 and "going on after 20 of 20 pictures" in err and len(FeatureCache(out)) == 20
 
 

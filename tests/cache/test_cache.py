@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,20 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-import torch
+from colour import Colour, Stopping, paint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from places import REPOSITORY
-from torch import Tensor
 
 from motacli.cache import FeatureCache, build_cache
+from motacli.cache.manifest import read_manifest
+from motacli.cache.work import MANIFEST
 from motacli.console import NullProgress
 from motacli.contracts import ImageRef, ImageText
 from motacli.datasets import open_source
 from motacli.errors import DataError, MotaError
+from motacli.hdf5 import text_digest
 from motacli.runs import partial_path
 from motacli.tiny.make import make_pairs
 
@@ -44,50 +46,6 @@ def whole(pairs: list[ImageText], tiny_backbone: Any, tmp_path_factory: pytest.T
     return build_cache(tmp_path_factory.mktemp("whole") / "f.h5", tiny_backbone, pairs, batch_size=8)
 
 
-class Stopping:
-    """The backbone, interrupted at a call of one of its methods."""
-
-    def __init__(self, backbone: Any, method: str, calls: int, error: BaseException) -> None:
-        self._backbone, self._method, self._calls, self._error = backbone, method, calls, error
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._backbone, name)
-        return found if name != self._method else lambda *given: self._count(found, *given)
-
-    def _count(self, call: Any, *given: Any) -> Any:
-        self._calls -= 1
-        if self._calls < 0:
-            raise self._error
-        return call(*given)
-
-
-class Colour:
-    """A backbone whose image feature is the mean colour: for what has nothing to do with CLIP."""
-
-    name, joint_dim, device = "colour", 3, torch.device("cpu")
-
-    def fingerprint(self) -> str:
-        return "c0104c0104c0104c"
-
-    def preprocess(self, image: Image.Image) -> Tensor:
-        return torch.from_numpy(np.asarray(image, np.float32).transpose(2, 0, 1) / 255)
-
-    def encode_image(self, pixels: Tensor) -> Tensor:
-        return pixels.mean(dim=(2, 3))
-
-    def tokenize(self, text: str) -> list[int]:
-        return [ord(letter) for letter in text]
-
-    def encode_text(self, texts: Sequence[str]) -> Tensor:
-        return torch.tensor([[float(len(text)), 1.0, 0.0] for text in texts])
-
-
-def paint(folder: Path, name: str, colour: tuple[int, int, int]) -> ImageRef:
-    folder.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (4, 4), colour).save(folder / name)
-    return ImageRef(name, folder / name)
-
-
 def same(one: FeatureCache, other: FeatureCache) -> bool:
     return (
         one.ids == other.ids
@@ -95,6 +53,26 @@ def same(one: FeatureCache, other: FeatureCache) -> bool:
         and one.captions() == other.captions()
         and np.array_equal(one.text_features(), other.text_features())
     )
+
+
+def write_format_1(path: Path, cache: FeatureCache) -> Path:
+    """The same as earlier versions of mota wrote it."""
+    names = {"ids": cache.ids, "captions": cache.captions()}
+    about = {"format": 1, "backbone": cache.backbone, "fingerprint": cache.fingerprint, "joint_dim": cache.joint_dim}
+    about |= {"mota": "0.1.0", "created": "2026-01-01T00:00:00+00:00", "rows": cache.header.source}
+    digest = text_digest(
+        [json.dumps({key: str(value) for key, value in about.items()}, sort_keys=True)], *names.values()
+    )
+    with h5py.File(path, "w") as file:
+        file.attrs.update(about)
+        file["done"] = np.array([len(cache), len(cache)])
+        for name, texts in names.items():
+            file.create_dataset(name, data=list(texts), dtype=h5py.string_dtype())
+        for name, values in {"features": cache.features(), "text_features": cache.text_features()}.items():
+            file[name] = values
+            digest.update(values.tobytes())
+        file.attrs["sha256"] = np.bytes_(digest.hexdigest())
+    return path
 
 
 # ---------------------------------------------------------------------------------------------- contents
@@ -190,7 +168,7 @@ def test_an_interrupted_file_goes_on(
         build_cache(out, Stopping(tiny_backbone, method, calls, error), pairs, batch_size=8)  # type: ignore[arg-type]
     assert not out.exists() and partial_path(out).exists()
     with pytest.raises(MotaError, match="--resume"):
-        build_cache(out, tiny_backbone, pairs, batch_size=8)
+        build_cache(out, tiny_backbone, pairs, batch_size=8, resume=False)
 
     encoded: list[int] = []
     counting = Stopping(tiny_backbone, "encode_image", 99, error)
@@ -202,17 +180,21 @@ def test_an_interrupted_file_goes_on(
 
 
 KILL = """
-import os, signal, sys
+import os, signal, sys, time
 from pathlib import Path
-from test_cache import Colour
-from motacli.cache import build_cache
+from colour import Colour
+from motacli.cache import build_cache, encoding
 from motacli.datasets import open_source
+
+encoding.PART_ROWS = 16
 
 class Killed(Colour):
     left = 3
+    settled = 0.5
     def encode_image(self, pixels):
         self.left -= 1
         if self.left < 0:
+            time.sleep(self.settled)  # the thread that writes has written by now
             os.kill(os.getpid(), signal.SIGKILL)
         return super().encode_image(pixels)
 
@@ -222,24 +204,34 @@ build_cache(Path(sys.argv[2]), Killed(), open_source(Path(sys.argv[1])), batch_s
 
 def test_what_was_written_outlives_kill_9(tmp_path: Path, pairs: list[ImageText]) -> None:
     out, data = tmp_path / "f.h5", pairs[0].image.path.parents[1]
-    paths = os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "tests")))
+    paths = os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "tests" / "cache")))
     words = [sys.executable, "-c", KILL, str(data), str(out)]
     done = subprocess.run(words, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    with h5py.File(partial_path(out)) as file:
-        assert list(file["done"]) == [24, 0]
+    (part,) = read_manifest(partial_path(out) / MANIFEST)
+    assert (part.kind, part.start, part.stop, part.rows) == ("images", 0, 16, 16)
     resumed = build_cache(out, Colour(), pairs, batch_size=8, resume=True)  # type: ignore[arg-type]
     assert same(resumed, build_cache(tmp_path / "whole.h5", Colour(), pairs, batch_size=8))  # type: ignore[arg-type]
 
 
-def test_rows_that_were_not_counted_are_written_again(tmp_path: Path, pairs: list[ImageText]) -> None:
-    out = tmp_path / "f.h5"
-    with pytest.raises(KeyboardInterrupt):
-        build_cache(out, Stopping(Colour(), "encode_image", 2, KeyboardInterrupt()), pairs, batch_size=8)  # type: ignore[arg-type]
-    with h5py.File(partial_path(out), "r+") as file:
-        file["features"][16:20] = np.nan  # a batch that was cut off while it was written
-    cache = build_cache(out, Colour(), pairs, batch_size=8, resume=True)  # type: ignore[arg-type]
-    assert np.isfinite(cache.features()).all() and (cache.features() > 0).any(axis=1).all()
+def test_half_written_files_and_lines_do_not_count(unfinished: Path, pairs: list[ImageText]) -> None:
+    work = partial_path(unfinished)
+    (part,) = work.glob("*-images-*.h5")
+    half = part.with_name(part.name.replace("0000000000-0000000016", "0000000016-0000000032"))
+    half.write_bytes(part.read_bytes()[:1000])
+    with (work / MANIFEST).open("ab") as file:
+        file.write(b'{"kind": "images", "start": 16, "st')
+    cache = build_cache(unfinished, Colour(), pairs, batch_size=8)  # type: ignore[arg-type]
+    assert same(cache, build_cache(unfinished.with_name("whole.h5"), Colour(), pairs, batch_size=8))  # type: ignore[arg-type]
+
+
+def test_a_damaged_part_is_not_put_in(unfinished: Path, pairs: list[ImageText]) -> None:
+    (part,) = partial_path(unfinished).glob("*-images-*.h5")
+    with h5py.File(part, "r+") as file:
+        file["features"][3] = 0.5
+    with pytest.raises(DataError, match=r"images.*h5 is damaged.*mota cache repair"):
+        build_cache(unfinished, Colour(), pairs, batch_size=8)  # type: ignore[arg-type]
+    assert not unfinished.exists()
 
 
 @pytest.fixture
@@ -268,9 +260,8 @@ def test_other_rows_cannot_go_on(change: str, unfinished: Path, pairs: list[Imag
 
 
 def test_an_unfinished_file_is_not_read(unfinished: Path) -> None:
-    renamed = partial_path(unfinished).rename(unfinished)
-    with pytest.raises(DataError, match=r"unfinished: 16 of 40 .*--resume"):
-        FeatureCache(renamed)
+    with pytest.raises(DataError, match=r"unfinished: 16 of 40 .*the same `mota cache`"):
+        FeatureCache(unfinished)
 
 
 # ---------------------------------------------------------------------------------------------- refusals
@@ -301,8 +292,8 @@ def test_files_of_other_kinds_are_refused(tmp_path: Path) -> None:
 def test_another_format_is_refused(whole: FeatureCache, tmp_path: Path) -> None:
     copy = shutil.copy(whole.path, tmp_path / "f.h5")
     with h5py.File(copy, "r+") as file:
-        file.attrs["format"] = 2
-    with pytest.raises(DataError, match="format 2 is not 1"):
+        file.attrs["format"] = 3
+    with pytest.raises(DataError, match="format 3 is not 2"):
         FeatureCache(copy)
 
 
@@ -329,6 +320,15 @@ def test_a_flipped_bit_is_noticed_or_harmless(
         assert str(path) in error.message
     else:
         assert same(read, whole) and read.fingerprint == whole.fingerprint
+
+
+def test_a_file_of_format_1_is_read(whole: FeatureCache, tmp_path: Path) -> None:
+    path = write_format_1(tmp_path / "old.h5", whole)
+    assert same(FeatureCache(path), whole) and FeatureCache(path).fingerprint == whole.fingerprint
+    with h5py.File(path, "r+") as file:
+        file["features"][7] = file["features"][8]
+    with pytest.raises(DataError, match="checksum"):
+        FeatureCache(path)
 
 
 @pytest.mark.parametrize("name", ["features", "text_features", "captions", "ids"])

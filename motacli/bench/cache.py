@@ -1,0 +1,14 @@
+"""`mota bench cache`: encoding pictures into a cache, writing one, reading rows of one, and the memory that takes."""
+
+from __future__ import annotations
+
+from motacli.bench.cache_encoding import EncodingCase, MemoryCase
+from motacli.bench.cache_rows import ReadingCase, WritingCase
+from motacli.bench.harness import Case
+
+CASES: dict[str, Case] = {
+    "encode": EncodingCase("encode", "ViT-B-32", pictures=2000),
+    "write": WritingCase("write", rows=1_000_000),
+    "read": ReadingCase("read", rows=200_000, picked=4096),
+    **{f"memory-{count}": MemoryCase(f"memory-{count}", count) for count in (1_000, 10_000, 100_000)},
+}

@@ -1,0 +1,51 @@
+"""Pictures as a backbone wants them, or the reason why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from motacli.cache.parts import Broken
+from motacli.contracts import Backbone, ImageRef
+from motacli.datasets import open_image
+from motacli.errors import DataError, MotaError
+
+MOST_ELONGATED = 1000
+"""How many times as long as wide a picture may be: resized by its short side, a longer one would fill the memory.
+
+Pillow refuses what has more than 178,956,970 pixels, twice `PIL.Image.MAX_IMAGE_PIXELS`, before decoding it.
+"""
+
+_UNFIT = (ValueError, RuntimeError, OSError, MemoryError)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A row of the source: its picture as a tensor ``(3, H, W)``, or the ``error`` in place of one."""
+
+    ref: ImageRef
+    caption: str | None
+    pixels: Tensor | None = None
+    error: MotaError | None = None
+
+    @property
+    def broken(self) -> Broken:
+        """The record of a picture that could not be read."""
+        message = self.error.message if self.error else ""
+        return Broken(self.ref.id, self.ref.place, message.removeprefix(f"cannot decode {self.ref.place}: "))
+
+
+def decode(backbone: Backbone, ref: ImageRef, caption: str | None) -> Decoded:
+    """Open a picture and prepare it."""
+    try:
+        image = open_image(ref)
+        if max(image.size) > MOST_ELONGATED * min(image.size):
+            width, height = image.size
+            raise DataError(f"{width}×{height} pixels are more than {MOST_ELONGATED} times as long as wide")
+        return Decoded(ref, caption, backbone.preprocess(image))
+    except MotaError as error:
+        return Decoded(ref, caption, error=error)
+    except _UNFIT as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        return Decoded(ref, caption, error=DataError(f"cannot prepare {ref.place}: {said}"))
