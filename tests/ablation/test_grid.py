@@ -81,7 +81,7 @@ def test_the_same_settings_are_one_variant_of_a_union(host: PluginHost) -> None:
     parts, entropy = (make_grid(host, read_preset(name)) for name in ("components", "entropy"))
     both = union([parts, entropy])
     assert both.name == "components+entropy" and both.reference == "full"
-    assert len(both.variants) == 5 + 4
+    assert len(both.variants) == 5 + 5
     assert "beta=0" not in names(both) and "beta=0" in both.also["uniform weights"]
     (sweep,) = both.sweeps
     assert (0.0, "uniform weights") in sweep.lines[""] and (1.0, "full") in sweep.lines[""]
