@@ -11,7 +11,8 @@ from typing import IO
 
 from motacli.runs import explained
 
-_UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What systems say that have no such locks."""
 
 
 @contextlib.contextmanager
@@ -29,7 +30,7 @@ def locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[No
         return
     with explained(lock):
         lock.parent.mkdir(parents=True, exist_ok=True)
-        file = _free_again(lock, waiting or (lambda: None))
+        file = open_locked(lock, lambda opened: _wait_for(opened, waiting or (lambda: None)))
     try:
         yield
     finally:
@@ -70,15 +71,16 @@ def _where_supported() -> Iterator[None]:
     except BlockingIOError:
         raise
     except OSError as error:
-        if error.errno not in _UNSUPPORTED:
+        if error.errno not in UNSUPPORTED:
             raise
 
 
-def _free_again(lock: Path, waiting: Callable[[], None]) -> IO[bytes]:
+def open_locked(lock: Path, take: Callable[[IO[bytes]], None]) -> IO[bytes]:
+    """The file ``lock``, locked by ``take``; opened again where its holder removed it before we had it."""
     while True:
         file = lock.open("ab")
         try:
-            _wait_for(file, waiting)
+            take(file)
             if _is_at(file, lock):
                 return file
         except BaseException:

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from motacli.adapters.frozen_store import ENTROPY_ROWS, FrozenStore
+from motacli.adapters.frozen_store import ENTROPY_ROWS, FrozenStore, not_finite
 from motacli.adapters.objective import candidate_entropy
 from motacli.adapters.options import TrainOptions
 from motacli.compose import TokenPrompt, batches_by_length, compose_base, tokenize_prompt
 from motacli.console import Progress
 from motacli.contracts import Backbone, Inversion, Prompt, Triplet
 from motacli.encoding import encode_texts, unique_rows
-from motacli.errors import DataError, MotaError
+from motacli.errors import DataError
 
 BANK = 1024
 """Target captions that the entropy of scope ``bank`` is over, about so many."""
@@ -109,9 +109,7 @@ def with_base(
         prompts = [data.prompts[row] for row in rows.tolist()]
         base[rows] = compose_base(backbone, inversion, data.image[rows], prompts).to(base.device)
     if not torch.isfinite(base).all():
-        raise MotaError(
-            f"inversion {inversion.name!r} gives composed features that are not finite", "look at its weights"
-        )
+        raise not_finite(inversion)
     return replace(data, base=F.normalize(base, dim=1))
 
 

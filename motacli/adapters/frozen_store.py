@@ -90,9 +90,7 @@ class FrozenStore:
             compute=compute,
             batch_size=batch_size,
             doing="composing with the base model",
-            if_not_finite=MotaError(
-                f"inversion {inversion.name!r} gives composed features that are not finite", "look at its weights"
-            ),
+            if_not_finite=not_finite(inversion),
         )
         weights = _weights_digest(inversion)
         if weights is None:
@@ -134,6 +132,11 @@ class FrozenStore:
     def path(self, origin: Origin) -> Path:
         """Where rows of this origin are."""
         return self.folder / f"{origin.kind}-{origin.digest()}.h5"
+
+
+def not_finite(inversion: Inversion) -> MotaError:
+    """What there is to say where base composed features hold NaN or infinity."""
+    return MotaError(f"inversion {inversion.name!r} gives composed features that are not finite", "look at its weights")
 
 
 def _weights_digest(inversion: object) -> str | None:

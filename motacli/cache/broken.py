@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from motacli.cache.parts import Broken, sync
+from motacli.cache.parts import Broken
 from motacli.errors import DataError
-from motacli.runs import explained, partial_path
+from motacli.runs import explained, replace_file
 
 
 def errors_file(path: Path) -> Path:
@@ -37,9 +36,5 @@ def write_broken(path: Path, broken: Sequence[Broken]) -> None:
         if not broken:
             file.unlink(missing_ok=True)
             return
-        work = partial_path(file)
-        with work.open("w", encoding="utf-8", errors="backslashreplace") as written:
-            written.writelines(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in broken)
-            written.flush()
-            sync(written.fileno())
-        os.replace(work, file)
+    lines = (json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in broken)
+    replace_file(file, "".join(lines).encode("utf-8", "backslashreplace"))

@@ -6,7 +6,6 @@ named in the file decides: on this machine one can see whether it still runs.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import platform
@@ -20,9 +19,8 @@ from pathlib import Path
 from typing import IO
 
 from motacli.errors import MotaError
+from motacli.locks import UNSUPPORTED, open_locked
 from motacli.runs import explained
-
-_UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @dataclass(frozen=True)
@@ -62,11 +60,11 @@ def held(path: Path) -> Iterator[None]:
     lock = path.with_name(f"{path.name}.lock")
     with explained(lock):
         lock.parent.mkdir(parents=True, exist_ok=True)
-        file = _taken(lock)
+        file = open_locked(lock, lambda opened: _lock(opened, lock))
     try:
         file.seek(0)
         file.truncate()
-        file.write(json.dumps(asdict(Holder.this())))
+        file.write(json.dumps(asdict(Holder.this())).encode("utf-8"))
         file.flush()
         yield
     finally:
@@ -82,21 +80,7 @@ def read_holder(lock: Path) -> Holder | None:
         return None
 
 
-def _taken(lock: Path) -> IO[str]:
-    """The locked file. Another process may remove it between our opening and locking it: then it is opened again."""
-    while True:
-        file = lock.open("a+", encoding="utf-8")
-        try:
-            _lock(file, lock)
-            if lock.exists() and os.path.samestat(os.fstat(file.fileno()), lock.stat()):
-                return file
-        except BaseException:
-            file.close()
-            raise
-        file.close()
-
-
-def _lock(file: IO[str], lock: Path) -> None:
+def _lock(file: IO[bytes], lock: Path) -> None:
     try:
         import fcntl
 
@@ -106,7 +90,7 @@ def _lock(file: IO[str], lock: Path) -> None:
     except ImportError:
         _require_gone(lock)
     except OSError as error:
-        if error.errno not in _UNSUPPORTED:
+        if error.errno not in UNSUPPORTED:
             raise
         _require_gone(lock)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from motacli.cache.parts import Broken, Kind, Part, sync
 from motacli.errors import DataError
-from motacli.runs import explained, partial_path
+from motacli.runs import explained, replace_file
 
 
 def read_manifest(path: Path) -> list[Part]:
@@ -55,13 +55,7 @@ def add_to_manifest(path: Path, part: Part) -> None:
 
 def replace_manifest(path: Path, parts: Iterable[Part]) -> None:
     """Write it anew, whole or not at all."""
-    work = partial_path(path)
-    with explained(path):
-        with work.open("wb") as file:
-            file.writelines(_line(part) for part in parts)
-            file.flush()
-            sync(file.fileno())
-        work.replace(path)
+    replace_file(path, b"".join(map(_line, parts)))
 
 
 def uncovered(parts: Iterable[Part], kind: Kind, start: int, stop: int) -> list[tuple[int, int]]:

@@ -150,7 +150,8 @@ def train(
 
         watch = watching.watch_of(ctx.params, current, backbone, work, wrap, world.first)
         names = track or () if world.first else ()
-        with open_trackers(names, run.work, name=out.name, config=config, resume_step=saved_step(work)) as tracker:
+        step = saved_step(work) if names else 0
+        with open_trackers(names, run.work, name=out.name, config=config, resume_step=step) as tracker:
             done = train_run(
                 backbone,
                 phi,
