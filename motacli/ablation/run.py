@@ -15,13 +15,14 @@ from motacli.ablation.output import write_output
 from motacli.ablation.rows import Row, make_rows
 from motacli.ablation.training import Model, Worker
 from motacli.ablation.triplet_sets import TripletSets
-from motacli.ablation.working import work_off
 from motacli.console import NullProgress, Progress
 from motacli.contracts import Backbone
 from motacli.errors import MotaError, UnknownNameError, UsageError
+from motacli.helpers import helped
 from motacli.models import BackboneChoice, load_backbone, load_inversion
-from motacli.plugins import PluginHost
+from motacli.plugins import PluginHost, load_plugins
 from motacli.runs import explained, write_json
+from motacli.working import work_off
 
 STAMP = "ablation.json"
 FORMAT = 1
@@ -61,11 +62,13 @@ def run_ablation(
     ablation: Ablation,
     progress: Progress | None = None,
     plugins: Mapping[str, str] | None = None,
+    workers: int = 1,
 ) -> list[Row]:
     """Do all jobs below ``out`` that are not done yet, write tables and figures, and return the rows.
 
-    Several processes may do this at once. Raises `MotaError` where ``out`` holds something else, `UsageError` for
-    options that the backbone or an adapter refuses, before anything is trained, and whatever the trainings raise.
+    Several processes may do this at once; ``workers`` starts them, all but the first with the installed plugins
+    (`motacli.helpers`). Raises `MotaError` where ``out`` holds something else, `UsageError` for options that the
+    backbone or an adapter refuses, before anything is trained, and whatever the trainings raise.
     """
     progress = progress or NullProgress()
     model = _load(host, ablation)
@@ -76,11 +79,22 @@ def run_ablation(
     jobs, sets = _plan(ablation, out, model, data)
     folder = JobFolder(out)
     worker = Worker(host, model, data, sets, folder, progress, plugins or {}, ablation.save_every)
-    work_off(jobs, folder, worker.do, progress)
+    with helped(workers, _help, out, ablation, dict(plugins or {})):
+        work_off(jobs, folder, worker.do, progress)
     results = {(job.inversion, job.row, job.seed): folder.result(job) for job in jobs}
     rows = make_rows(ablation.grid, list(model.inversions), ablation.seeds, data.headlines, results)
     write_output(out / ablation.grid.name, rows, ablation.grid, progress)
     return rows
+
+
+def _help(out: Path, ablation: Ablation, plugins: Mapping[str, str]) -> None:
+    """What another process does: all of it but the tables."""
+    host, folder, silent = load_plugins(), JobFolder(out), NullProgress()
+    model = _load(host, ablation)
+    data = ablation.source.load(host, out, model.backbone)
+    jobs, sets = _plan(ablation, out, model, data)
+    worker = Worker(host, model, data, sets, folder, silent, plugins, ablation.save_every)
+    work_off(jobs, folder, worker.do, silent)
 
 
 def list_jobs(host: PluginHost, out: Path, ablation: Ablation) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from motacli.cache import FeatureCache, build_cache
 from motacli.contracts import ImageRef
 from motacli.encoding import PREFETCHED_BATCHES, ahead, encode_pixels
 from motacli.errors import MotaError
+from motacli.helpers import available_cores
 
 BATCH = 64
 SIZE = (640, 480)
@@ -57,7 +57,7 @@ class EncodingCase:
     @property
     def sizes(self) -> Mapping[str, int]:
         """Pictures, and workers of either side."""
-        return {"pictures": self.pictures, "batch": BATCH, "workers": _workers()}
+        return {"pictures": self.pictures, "batch": BATCH, "workers": available_cores()}
 
     @property
     def counted(self) -> tuple[str, int]:
@@ -89,11 +89,11 @@ class EncodingCase:
 
     def ours(self, inputs: PictureInputs) -> Work:
         """Into a cache, on disk and checksummed."""
-        return lambda: _cached(inputs, _workers())
+        return lambda: _cached(inputs, available_cores())
 
     def baseline(self, inputs: PictureInputs) -> Work:
         """Into a list in memory."""
-        return lambda: _collected(inputs, _workers())
+        return lambda: _collected(inputs, available_cores())
 
     def check(self, inputs: PictureInputs, ours: np.ndarray, baseline: np.ndarray) -> int:
         """Both sides found the same features."""
@@ -194,7 +194,7 @@ def _ceilings(case: EncodingCase) -> tuple[float, float]:
         def opened(ref: ImageRef) -> torch.Tensor:
             return inputs.backbone.preprocess(Image.open(ref.path).convert("RGB"))
 
-        pixels[:] = ahead(opened, inputs.refs, _workers(), PREFETCHED_BATCHES * BATCH)
+        pixels[:] = ahead(opened, inputs.refs, available_cores(), PREFETCHED_BATCHES * BATCH)
 
     def encode() -> None:
         for start in range(0, count, BATCH):
@@ -207,7 +207,3 @@ def _seconds(work: Work) -> float:
     begun = time.perf_counter()
     work()
     return time.perf_counter() - begun
-
-
-def _workers() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -7,6 +7,8 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+from motacli.helpers import available_cores
+
 CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -38,7 +40,7 @@ def this_machine() -> Machine:
     versions = {"python": platform.python_version(), "numpy": numpy.__version__, "torch": str(torch.__version__)}
     return Machine(
         cpu=_cpu(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=available_cores(),
         threads=torch.get_num_threads(),
         ram_gb=_ram_gb(),
         platform=platform.platform(),

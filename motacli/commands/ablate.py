@@ -111,6 +111,7 @@ def ablate(
     precision: options.PrecisionOption = options.Precision.fp32,
     preprocess: options.PreprocessOption = options.Preprocess.clip,
     save_every: SaveEvery = 50,
+    workers: options.TrainingWorkers = 1,
     dry_run: DryRun = False,
 ) -> None:
     """Train and score variants of the method, several seeds each, and say what every part of it is worth.
@@ -120,13 +121,15 @@ def ablate(
     """
     from motacli.ablation import list_jobs, run_ablation
     from motacli.ablation.tables import legend, make_tables
+    from motacli.helpers import as_many_as_pay
 
     current = session(ctx)
     ablation = _ablation(ctx, current)
     if dry_run:
         current.console.table(list_jobs(current.host, out, ablation))
         return
-    rows = run_ablation(current.host, out, ablation, current.console, current.versions())
+    workers = workers or as_many_as_pay()
+    rows = run_ablation(current.host, out, ablation, current.console, current.versions(), workers)
     if current.console.json:
         current.console.data(rows)
         return

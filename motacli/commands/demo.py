@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from motacli.commands import options
 from motacli.commands.session import session
 
 Folder = Annotated[Path, typer.Option("--out", help="Folder of the demo; an unfinished one is gone on with.")]
@@ -18,13 +19,17 @@ def register(app: typer.Typer) -> None:
     app.command("demo")(demo)
 
 
-def demo(ctx: typer.Context, out: Folder = Path("demo"), seed: WorldSeed = 0) -> None:
+def demo(
+    ctx: typer.Context, out: Folder = Path("demo"), seed: WorldSeed = 0, workers: options.TrainingWorkers = 0
+) -> None:
     """Run every stage on a small drawn world, without network or GPU, and write a report with pictures."""
     from motacli.demo import Recipe, run_demo
     from motacli.demo.table import closing_lines, table_rows
+    from motacli.helpers import as_many_as_pay
 
     current, recipe = session(ctx), Recipe()
-    results = run_demo(current.host, out, seed, recipe, current.console, current.versions())
+    workers = workers or as_many_as_pay()
+    results = run_demo(current.host, out, seed, recipe, current.console, current.versions(), workers)
     if current.console.json:
         current.console.data(results)
         return

@@ -54,6 +54,7 @@ Out = Annotated[Path, typer.Option("--out", help="Where the result goes; nothing
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Rows per step.")]
 Workers = Annotated[int, typer.Option("--workers", min=0, help="Processes that read pictures.")]
+TrainingWorkers = Annotated[int, typer.Option("--workers", min=0, help="Processes that train; 0: one per core.")]
 TopK = Annotated[int, typer.Option("--top-k", min=1, help="Entries kept of each ranking.")]
 
 # ---------------------------------------------------------------------------------------------- training

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
 from motacli import __version__
 from motacli.adapters.files import load_adapter, state_digest
-from motacli.adapters.frozen_half import TripletFeatures, with_base
-from motacli.adapters.record import settled_options, write_run
-from motacli.adapters.run import gather, train_prepared
-from motacli.cache import FeatureCache
 from motacli.console import NullProgress, Progress
 from motacli.contracts import Adapter, Backbone, Inversion
 from motacli.demo.data import TinyData
@@ -21,11 +17,11 @@ from motacli.demo.recipe import Commands, Layout, Recipe
 from motacli.demo.results import DemoResults
 from motacli.demo.scoring import MiniBenchmark, ScoreFile, inversion_sources, plain_sources
 from motacli.demo.stages import Stage, Stamp, run_stages
+from motacli.demo.trainings import Trainings
 from motacli.models import BackboneChoice, load_backbone, load_inversion
 from motacli.plugins import PluginHost
 from motacli.report import write_report
-from motacli.runs import PROVENANCE, RunDir, file_digest, provenance, write_json
-from motacli.triplets.schema import read_triplets
+from motacli.runs import PROVENANCE, file_digest, provenance, write_json
 
 
 def run_demo(
@@ -35,14 +31,16 @@ def run_demo(
     recipe: Recipe | None = None,
     progress: Progress | None = None,
     plugins: Mapping[str, str] | None = None,
+    workers: int = 1,
 ) -> DemoResults:
     """Run every stage that is not finished below ``out`` yet, and gather the table.
 
     ``seed`` draws the world; weights and recipe are the same for all seeds. An interrupted run is gone on with and ends
-    with the same table. Raises `motacli.errors.MotaError` where ``out`` holds something else, and whatever a stage
+    with the same table. ``workers`` processes train adapters, all but the first with the installed plugins
+    (`motacli.helpers`). Raises `motacli.errors.MotaError` where ``out`` holds something else, and whatever a stage
     raises.
     """
-    demo = _Demo(host, Layout(Path(out)), seed, recipe or Recipe(), progress or NullProgress(), plugins or {})
+    demo = _Demo(host, Layout(Path(out)), seed, recipe or Recipe(), progress or NullProgress(), plugins or {}, workers)
     seconds = run_stages(demo.stages(), demo.stamp(), demo.progress)
     results = demo.results(seconds)
     write_json(demo.layout.results, results)
@@ -59,6 +57,7 @@ class _Demo:
     recipe: Recipe
     progress: Progress
     plugins: Mapping[str, str]
+    workers: int
 
     @property
     def commands(self) -> Commands:
@@ -124,32 +123,7 @@ class _Demo:
 
     def train_adapters(self) -> None:
         """One run per inversion network and seed; those that exist are done."""
-        todo = {name: seeds for name in self.inversions if (seeds := self._untrained(name))}
-        if not todo:
-            return
-        files = {"triplets": self.layout.triplets, "features": self.layout.pair_features}
-        digests = {name: file_digest(path) for name, path in files.items()}
-        triplets = read_triplets(self.layout.triplets)
-        cache = FeatureCache(self.layout.pair_features)
-        data = gather(self.backbone, triplets, cache, self.recipe.training, self.progress)
-        for name, seeds in self.progress.track(todo.items(), "inversion networks", len(todo)):
-            phi = self.inversions[name]
-            own = with_base(data, self.backbone, phi) if self.recipe.training.needs_base else data
-            for seed in seeds:
-                self._train(phi, seed, own, digests)
-
-    def _untrained(self, name: str) -> list[int]:
-        return [seed for seed in self.recipe.adapter_seeds if not self.layout.adapter(name, seed).exists()]
-
-    def _train(self, phi: Inversion, seed: int, data: TripletFeatures, digests: Mapping[str, str]) -> None:
-        training = replace(self.recipe.training, seed=seed)
-        build = self.host.component("adapters", "mota").load()
-        with RunDir.create(self.layout.adapter(phi.name, seed), resume=True) as run:
-            trained = train_prepared(self.backbone, phi, data, build, self.recipe.shape, training, self.progress)
-            write_run(run, trained, self.backbone, phi, digests, self.plugins)
-            inputs = {"triplets": self.layout.triplets, "features": self.layout.pair_features}
-            options = {"inversion": phi.name, **inputs, **settled_options(training, self.recipe.shape)}
-            run.write_config("train", options)
+        Trainings(self.host, self.layout, self.recipe, self.progress, self.plugins).finish(self.workers)
 
     def score(self) -> None:
         """All baselines, then each inversion network."""

@@ -69,6 +69,17 @@ def test_a_job_is_a_run_with_scores(done: tuple[Path, list[Row]], host: PluginHo
     assert not list((out / "locks").iterdir()) and not list(out.rglob("*.partial"))
 
 
+def test_two_processes_do_the_same(
+    small_ablation: Path, done: tuple[Path, list[Row]], tmp_path: Path, host: PluginHost
+) -> None:
+    out = copied(small_ablation, tmp_path / "ablation")
+    rows = run_ablation(host, out, small(host), workers=2)
+    assert jobs(out) == jobs(done[0])
+    for row, same in zip(rows, done[1], strict=True):
+        assert (row.variant, row.benchmark, row.trainable) == (same.variant, same.benchmark, same.trainable)
+        assert row.values == pytest.approx(same.values, abs=3)  # other last digits, and few queries
+
+
 def test_a_finished_job_is_not_run_again(
     done: tuple[Path, list[Row]], tmp_path: Path, host: PluginHost, untrainable: None
 ) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from small_world import small_worlds
 
 from motacli.adapters.files import WEIGHTS
@@ -18,7 +20,7 @@ from motacli.adapters.mota import MotaOptions
 from motacli.adapters.options import TrainOptions
 from motacli.cli import main
 from motacli.config import read_config
-from motacli.demo import DemoResults, Recipe, data, run, run_demo
+from motacli.demo import DemoResults, Recipe, data, run, run_demo, trainings
 from motacli.demo.recipe import HEADLINES, Commands, Layout
 from motacli.demo.table import table_rows
 from motacli.errors import DataError, MotaError
@@ -103,6 +105,18 @@ def test_it_is_deterministic(done: tuple[Path, DemoResults], tmp_path: Path, hos
     assert table(other) != table(done[1])
 
 
+def test_adapters_by_two_processes(done: tuple[Path, DemoResults], tmp_path: Path, host: PluginHost) -> None:
+    out = tmp_path / "demo"
+    results = run_demo(host, out, seed=5, recipe=RECIPE, workers=2)
+    assert {*results.inversions} == {*done[1].inversions} and not list((out / "adapters").glob(".*"))
+    for name in RECIPE.inversions:
+        for seed in RECIPE.adapter_seeds:
+            made, same = (load_file(Layout(root).adapter(name, seed) / WEIGHTS) for root in (out, done[0]))
+            assert made.keys() == same.keys()
+            for key, value in made.items():  # other numbers of threads, other last digits
+                assert torch.allclose(value, same[key], atol=1e-4), (name, seed, key)
+
+
 def test_a_finished_demo_runs_nothing_again(
     done: tuple[Path, DemoResults], host: PluginHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,8 +127,8 @@ def test_a_finished_demo_runs_nothing_again(
 
 
 def home(name: str) -> Any:
-    """The module that calls a function: that of the data, or that of the stages."""
-    return run if hasattr(run, name) else data
+    """The module that calls a function: that of the stages, of the trainings, or of the data."""
+    return next(module for module in (run, trainings, data) if hasattr(module, name))
 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, name: str, call: int, before: bool) -> None:

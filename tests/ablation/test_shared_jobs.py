@@ -11,12 +11,12 @@ import pytest
 from ablation.small_grid import copied, jobs, started, values
 
 from motacli.ablation.jobs import Job, JobFolder
-from motacli.ablation.working import work_off
 from motacli.cli import main
 from motacli.console import NullProgress
 from motacli.locks import claimed
 from motacli.plugins import PluginHost
 from motacli.runs import RunDir
+from motacli.working import work_off
 
 STEPS = 24
 
@@ -63,7 +63,7 @@ def test_jobs_of_another_process_are_waited_for_and_not_done(tmp_path: Path, mon
         RunDir.create(folder.path(all_jobs[1])).complete()
         other.__exit__(None, None, None)
 
-    monkeypatch.setattr("motacli.ablation.working.time.sleep", finish)
+    monkeypatch.setattr("motacli.working.time.sleep", finish)
     work_off(all_jobs, folder, do, said)
     assert did == [3, 0, 2]
     assert any("another process works on the last 1 jobs" in line for line in said.lines)
@@ -81,7 +81,7 @@ def test_a_job_is_taken_over_when_the_other_process_vanishes(tmp_path: Path, mon
         import fcntl
 
         fcntl.flock(file, fcntl.LOCK_EX)
-        monkeypatch.setattr("motacli.ablation.working.time.sleep", lambda seconds: file.close())
+        monkeypatch.setattr("motacli.working.time.sleep", lambda seconds: file.close())
         work_off([job(0)], folder, do, NullProgress())
     assert did == [0]
 

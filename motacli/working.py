@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar
 
-from motacli.ablation.jobs import Job, JobFolder
 from motacli.console import Progress
 from motacli.locks import claimed
 
@@ -13,7 +14,29 @@ PAUSE = 0.5
 """Seconds between two looks at jobs that other processes work on."""
 
 
-def work_off(jobs: Sequence[Job], folder: JobFolder, do: Callable[[Job], None], progress: Progress) -> None:
+class Titled(Protocol):
+    """A job."""
+
+    @property
+    def title(self) -> str:
+        """What people read of it."""
+
+
+J = TypeVar("J", bound=Titled)
+J_contra = TypeVar("J_contra", contravariant=True)
+
+
+class Places(Protocol[J_contra]):
+    """Where jobs are kept."""
+
+    def is_done(self, job: J_contra, /) -> bool:
+        """Whether the job is finished."""
+
+    def lock(self, job: J_contra, /) -> Path:
+        """What a process holds while it works on a job."""
+
+
+def work_off(jobs: Sequence[J], folder: Places[J], do: Callable[[J], None], progress: Progress) -> None:
     """Return when all jobs are finished, whoever did them.
 
     A job that another process works on is left to it, and taken over should that process vanish.
@@ -32,7 +55,7 @@ def work_off(jobs: Sequence[Job], folder: JobFolder, do: Callable[[Job], None], 
         raise
 
 
-def _finished(todo: Sequence[Job], folder: JobFolder, do: Callable[[Job], None], progress: Progress) -> Iterator[Job]:
+def _finished(todo: Sequence[J], folder: Places[J], do: Callable[[J], None], progress: Progress) -> Iterator[J]:
     """The jobs, each when it is finished."""
     waits = False
     while todo:
@@ -50,7 +73,7 @@ def _finished(todo: Sequence[Job], folder: JobFolder, do: Callable[[Job], None],
         todo = left
 
 
-def _is_done_now(job: Job, folder: JobFolder, do: Callable[[Job], None], progress: Progress) -> bool:
+def _is_done_now(job: J, folder: Places[J], do: Callable[[J], None], progress: Progress) -> bool:
     """Do the job unless somebody else does or did it; whether it is finished."""
     if folder.is_done(job):
         return True
