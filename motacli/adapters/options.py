@@ -39,7 +39,7 @@ class TrainOptions:
 
     steps: int = 200
     batch_size: int = 128
-    lr: float = 2e-3
+    lr: float = 4e-3
     wd: float = 0.01
     warmup: int = 20
     beta: float = 1.0
@@ -51,7 +51,7 @@ class TrainOptions:
     symmetric: bool = False
     balance: float = 0.1
     anchor: float = 2.0
-    noise: float = 0.3
+    noise: float = 0.6
     held_out: float = 0.02
     bucket: int = 1
     long_captions: str = "refuse"
