@@ -10,6 +10,7 @@ from motacli.errors import UsageError
 
 DType = Literal["float32", "float16"]
 Layout = Literal["single", "parts"]
+Decode = Literal["threads", "processes"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class CacheOptions:
     ``dtype`` is the number type on disk. ``layout`` says whether the finished cache is one file, or a small one over
     the parts it was made in (``<name>.parts``). ``strict`` stops at the first picture that cannot be read; otherwise it
     is left out and recorded. ``append`` adds what a finished cache does not hold yet. ``shard`` makes a piece of it.
+    ``decode`` says who decodes pictures ahead of the encoder.
     """
 
     dtype: DType = "float32"
@@ -56,3 +58,4 @@ class CacheOptions:
     strict: bool = True
     append: bool = False
     shard: Shard | None = None
+    decode: Decode = "threads"

@@ -83,7 +83,9 @@ class _Build:
         if self.options.strict:
             listing.require_pictures()
         work = Work.begin(self.path, plan)
-        encoding = Encoding(work, self.backbone, batch_size, workers, self.options.strict, progress)
+        encoding = Encoding(
+            work, self.backbone, batch_size, workers, self.options.decode, self.options.strict, progress
+        )
         encoding.encode_pictures(listing)
         if plan.captions:
             encoding.encode_captions()

@@ -32,6 +32,13 @@ class Layout(StrEnum):
     parts = "parts"
 
 
+class Decode(StrEnum):
+    """Who decodes pictures ahead of the encoder."""
+
+    threads = "threads"
+    processes = "processes"
+
+
 class CacheCommand(CommandWithCommands):
     """``mota cache``, with the commands that take a finished file."""
 
@@ -56,7 +63,8 @@ ShardText = Annotated[str | None, typer.Option("--shard", metavar="N/M", help="O
 Resume = Annotated[
     bool, typer.Option("--resume/--no-resume", help="Go on with an unfinished file, as without the option.")
 ]
-Threads = Annotated[int, typer.Option("--workers", min=0, help="Threads that read pictures ahead of the encoder.")]
+Workers = Annotated[int, typer.Option("--workers", min=0, help="How many read pictures ahead of the encoder.")]
+DecodeOption = Annotated[Decode, typer.Option("--decode", help="What --workers are.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -81,7 +89,8 @@ def cache(
     precision: options.PrecisionOption = options.Precision.fp32,
     preprocess: options.PreprocessOption = options.Preprocess.clip,
     batch_size: options.BatchSize = 64,
-    workers: Threads = 0,
+    workers: Workers = 0,
+    decode: DecodeOption = Decode.threads,
     dtype: StoredOption = None,
     layout: LayoutOption = Layout.single,
     strict: Strict = False,
@@ -100,7 +109,7 @@ def cache(
 
     current = session(ctx)
     _refuse_mixtures(ctx)
-    asked = _options(dtype, layout, strict, append, shard)
+    asked = _options(dtype, layout, strict, append, shard, decode)
     choice = BackboneChoice(model, pretrained, device, precision.value, preprocess.value)
     how = How(batch_size=batch_size, workers=workers, progress=current.console, resume=resume, options=asked)
     if benchmark is not None and data_root is not None:
@@ -131,7 +140,9 @@ class How(TypedDict):
     options: CacheOptions
 
 
-def _options(dtype: Stored | None, layout: Layout, strict: bool, append: bool, shard: str | None) -> CacheOptions:
+def _options(
+    dtype: Stored | None, layout: Layout, strict: bool, append: bool, shard: str | None, decode: Decode
+) -> CacheOptions:
     from motacli.cache import CacheOptions
     from motacli.cache.asking import Shard
 
@@ -141,6 +152,7 @@ def _options(dtype: Stored | None, layout: Layout, strict: bool, append: bool, s
         strict=strict,
         append=append,
         shard=None if shard is None else Shard.parse(shard),
+        decode=decode.value,
     )
 
 
