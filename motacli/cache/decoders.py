@@ -33,28 +33,32 @@ CHUNK = 16
 """Pictures that a process is given at once, at most: they come back as one piece of shared memory."""
 
 Row = tuple[ImageRef, str | None]
+Decoder = Callable[[Iterable[Row], int], Generator[Decoded, None, None]]
+"""The pictures of rows in their order, so many at a time at most; closing the iterator ends who works on them."""
+
 T = TypeVar("T")
 
 
-def in_threads(backbone: Backbone, rows: Iterable[Row], workers: int, most: int) -> Generator[Decoded, None, None]:
-    """The pictures of the rows in their order; threads work on at most ``most`` at a time.
+def in_threads(backbone: Backbone, workers: int) -> Decoder:
+    """Threads; without workers each picture is decoded when it is asked for."""
 
-    Without workers each is decoded when it is asked for. Closing the iterator ends the threads.
-    """
-    return ahead(lambda row: decode(backbone.preprocess, *row), rows, workers, most)
+    def decoded(rows: Iterable[Row], most: int) -> Generator[Decoded, None, None]:
+        return ahead(lambda row: decode(backbone.preprocess, *row), rows, workers, most)
+
+    return decoded
 
 
-def in_processes(backbone: Backbone, rows: Iterable[Row], workers: int, most: int) -> Generator[Decoded, None, None]:
-    """The same from processes, which end with the iterator, or with this process should it be killed.
+def in_processes(backbone: Backbone, workers: int) -> Decoder:
+    """Processes, which end with the iterator, or with this process should it be killed.
 
     They are started anew rather than forked, so a script that asks for them needs the usual guard,
     ``if __name__ == "__main__"``. Raises `UsageError` without workers, and for a backbone that cannot hand over how it
-    prepares pictures without handing over its weights; `MotaError` where a process dies.
+    prepares pictures without handing over its weights; the iterator raises `MotaError` where a process dies.
     """
     prepare = portable_preparation(backbone)
     if workers < 1:
         raise UsageError("--decode processes needs some", "give --workers 1 or more")
-    return _from_processes(prepare, rows, workers, most)
+    return partial(_from_processes, prepare, workers)
 
 
 def portable_preparation(backbone: Backbone) -> Prepare:
@@ -70,7 +74,7 @@ def portable_preparation(backbone: Backbone) -> Prepare:
     return prepare
 
 
-def _from_processes(prepare: Prepare, rows: Iterable[Row], workers: int, most: int) -> Generator[Decoded, None, None]:
+def _from_processes(prepare: Prepare, workers: int, rows: Iterable[Row], most: int) -> Generator[Decoded, None, None]:
     size = min(CHUNK, max(1, most // (2 * workers)))
     chunks = in_order(_pool(workers), partial(_decode_chunk, prepare), _chunks(rows, size), most // size)
     with closing(chunks), _explaining_death():
@@ -138,7 +142,5 @@ def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield chunk
 
 
-DECODERS: Mapping[Decode, Callable[[Backbone, Iterable[Row], int, int], Generator[Decoded, None, None]]] = {
-    "threads": in_threads,
-    "processes": in_processes,
-}
+DECODERS: Mapping[Decode, Callable[[Backbone, int], Decoder]] = {"threads": in_threads, "processes": in_processes}
+"""By name: a backbone and a number of workers to a decoder; `UsageError` where these cannot have it."""

@@ -15,9 +15,8 @@ from itertools import chain, islice, pairwise
 
 import numpy as np
 
-from motacli.cache.asking import Decode
 from motacli.cache.columns import Values, joined
-from motacli.cache.decoders import DECODERS
+from motacli.cache.decoders import Decoder
 from motacli.cache.decoding import Decoded
 from motacli.cache.listing import Listing
 from motacli.cache.manifest import replace_manifest, uncovered
@@ -51,8 +50,7 @@ class Encoding:
     work: Work
     backbone: Backbone
     batch_size: int
-    workers: int
-    decode: Decode
+    decoder: Decoder
     strict: bool
     progress: Progress
 
@@ -63,7 +61,7 @@ class Encoding:
         if left < len(listing):
             self.progress.log(f"going on after {len(listing) - left} of {len(listing)} pictures")
         refs = chain.from_iterable(listing.refs(*gap) for gap in gaps)
-        rows = DECODERS[self.decode](self.backbone, refs, self.workers, PREFETCHED_BATCHES * self.batch_size)
+        rows = self.decoder(refs, PREFETCHED_BATCHES * self.batch_size)
         with closing(rows), _Writer(self.work) as writer:
             for start, stop in gaps:
                 writer.begin(start, stop)

@@ -39,6 +39,14 @@ class Decode(StrEnum):
     processes = "processes"
 
 
+class Autocast(StrEnum):
+    """Number types of matrix products."""
+
+    off = "off"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
+
 class CacheCommand(CommandWithCommands):
     """``mota cache``, with the commands that take a finished file."""
 
@@ -64,6 +72,8 @@ Resume = Annotated[
     bool, typer.Option("--resume/--no-resume", help="Go on with an unfinished file, as without the option.")
 ]
 Workers = Annotated[int, typer.Option("--workers", min=0, help="How many read pictures ahead of the encoder.")]
+AutocastOption = Annotated[Autocast, typer.Option("--autocast", help="Mixed precision; is recorded.")]
+Compile = Annotated[bool, typer.Option("--compile", help="torch.compile the image tower.")]
 DecodeOption = Annotated[Decode, typer.Option("--decode", help="What --workers are.")]
 
 
@@ -91,6 +101,8 @@ def cache(
     batch_size: options.BatchSize = 64,
     workers: Workers = 0,
     decode: DecodeOption = Decode.threads,
+    autocast: AutocastOption = Autocast.off,
+    compile: Compile = False,
     dtype: StoredOption = None,
     layout: LayoutOption = Layout.single,
     strict: Strict = False,
@@ -103,13 +115,23 @@ def cache(
     Interrupted, even by a power cut, the same command goes on. Pictures that cannot be read are left out and listed in
     FILE.errors.jsonl.
     """
-    from motacli.cache import build_cache
+    from motacli.cache import CacheOptions, build_cache
+    from motacli.cache.asking import Shard
     from motacli.evaluating import build_unit_caches
     from motacli.models import BackboneChoice, load_backbone
 
     current = session(ctx)
     _refuse_mixtures(ctx)
-    asked = _options(dtype, layout, strict, append, shard, decode)
+    asked = CacheOptions(
+        dtype="float16" if dtype is Stored.fp16 else "float32",
+        layout=layout.value,
+        strict=strict,
+        append=append,
+        shard=None if shard is None else Shard.parse(shard),
+        decode=decode.value,
+        autocast=autocast.value,
+        compile=compile,
+    )
     choice = BackboneChoice(model, pretrained, device, precision.value, preprocess.value)
     how = How(batch_size=batch_size, workers=workers, progress=current.console, resume=resume, options=asked)
     if benchmark is not None and data_root is not None:
@@ -138,22 +160,6 @@ class How(TypedDict):
     progress: Console
     resume: bool
     options: CacheOptions
-
-
-def _options(
-    dtype: Stored | None, layout: Layout, strict: bool, append: bool, shard: str | None, decode: Decode
-) -> CacheOptions:
-    from motacli.cache import CacheOptions
-    from motacli.cache.asking import Shard
-
-    return CacheOptions(
-        dtype="float16" if dtype is Stored.fp16 else "float32",
-        layout=layout.value,
-        strict=strict,
-        append=append,
-        shard=None if shard is None else Shard.parse(shard),
-        decode=decode.value,
-    )
 
 
 def _refuse_mixtures(ctx: typer.Context) -> None:

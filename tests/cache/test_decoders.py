@@ -69,9 +69,9 @@ def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def test_pictures_are_the_same_to_the_bit_and_in_order(rows: list[Row], tiny_backbone: Any) -> None:
-    with closing(in_processes(tiny_backbone, iter(rows), 2, 24)) as found:
+    with closing(in_processes(tiny_backbone, 2)(iter(rows), 24)) as found:
         processes = list(found)
-    threads = list(in_threads(tiny_backbone, rows, 2, 24))
+    threads = list(in_threads(tiny_backbone, 2)(rows, 24))
     assert [one.ref for one in processes] == [ref for ref, _ in rows]
     for one, other in zip(processes, threads, strict=True):
         assert (one.ref, one.caption, one.broken) == (other.ref, other.caption, other.broken)
@@ -90,10 +90,10 @@ def test_only_the_preparation_travels(tiny_backbone: Any) -> None:
 
     for backbone, said in ((Colour(), "has no `preparation`"), (Local(), "cannot be pickled")):
         with pytest.raises(UsageError, match=f"'colour'.*{said}") as raised:
-            in_processes(backbone, [], 2, 8)  # type: ignore[arg-type]
+            in_processes(backbone, 2)  # type: ignore[arg-type]
         assert "--decode threads" in raised.value.hint
     with pytest.raises(UsageError, match="--decode processes needs some"):
-        in_processes(tiny_backbone, [], 0, 8)
+        in_processes(tiny_backbone, 0)
 
 
 def test_a_process_that_is_killed_ends_the_build_which_then_goes_on(rows: list[Row], tmp_path: Path) -> None:
