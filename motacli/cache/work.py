@@ -176,5 +176,6 @@ def say_unfinished(path: Path) -> NoReturn:
     plan = read_plan(folder)
     done = sum(part.stop - part.start for part in read_manifest(folder / MANIFEST) if part.kind == "images")
     raise DataError(
-        f"{path} is unfinished: {done} of {plan.rows} pictures are encoded", "run the same `mota cache` again"
+        f"{path} is unfinished: {done} of {plan.rows} pictures are encoded",
+        "run the same `mota cache` again; `mota cache export --unfinished` writes what is there",
     )
