@@ -139,7 +139,7 @@ def in_order(
 def encode_pixels(backbone: Backbone, pictures: Sequence[Tensor]) -> np.ndarray:
     """Features ``(B, d)`` of one batch of prepared pictures; `MotaError` where they are not finite."""
     pixels = torch.stack(list(pictures))
-    if torch.device(backbone.device).type == "cuda":
+    if torch.device(backbone.device).type == "cuda" and pixels.device.type == "cpu":
         pixels = pixels.pin_memory()
     return _features(backbone.encode_image, pixels.to(backbone.device, non_blocking=True))
 

@@ -12,7 +12,7 @@ from motacli.errors import UsageError
 
 DType = Literal["float32", "float16"]
 Layout = Literal["single", "parts"]
-Decode = Literal["threads", "processes"]
+Decode = Literal["threads", "processes", "gpu"]
 
 
 @dataclass(frozen=True)
@@ -68,5 +68,6 @@ class CacheOptions:
     @property
     def computed(self) -> dict[str, str]:
         """What is not computed in the plain way, for the record: see `motacli.cache.computed`."""
-        asked = {"autocast": self.autocast, "compile": "yes" if self.compile else "no"}
+        decode = "gpu" if self.decode == "gpu" else PLAIN["decode"]
+        asked = {"autocast": self.autocast, "decode": decode, "compile": "yes" if self.compile else "no"}
         return {name: value for name, value in asked.items() if value != PLAIN[name]}

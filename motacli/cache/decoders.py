@@ -1,6 +1,6 @@
-"""Who decodes pictures ahead of the encoder: threads of this process, or processes that know nothing of the weights.
+"""Who decodes pictures ahead of the encoder: threads of this process, processes that know no weights, or the GPU.
 
-Either way the pictures come in their order and are the same to the bit.
+The pictures come in their order; those of threads and of processes are the same to the bit.
 """
 
 from __future__ import annotations
@@ -23,18 +23,15 @@ import torch.multiprocessing  # has tensors travel between processes in shared m
 from torch import Tensor
 
 from motacli.cache.asking import Decode
-from motacli.cache.decoding import Decoded, Prepare, decode
-from motacli.contracts import Backbone, ImageRef
+from motacli.cache.decoding import Decoded, Decoder, Prepare, Row, decode
+from motacli.cache.gpu_decoding import on_gpu
+from motacli.contracts import Backbone
 from motacli.encoding import ahead, in_order
 from motacli.errors import MotaError, UsageError
 from motacli.helpers import go_with_parent
 
 CHUNK = 16
 """Pictures that a process is given at once, at most: they come back as one piece of shared memory."""
-
-Row = tuple[ImageRef, str | None]
-Decoder = Callable[[Iterable[Row], int], Generator[Decoded, None, None]]
-"""The pictures of rows in their order, so many at a time at most; closing the iterator ends who works on them."""
 
 T = TypeVar("T")
 
@@ -142,5 +139,9 @@ def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield chunk
 
 
-DECODERS: Mapping[Decode, Callable[[Backbone, int], Decoder]] = {"threads": in_threads, "processes": in_processes}
+DECODERS: Mapping[Decode, Callable[[Backbone, int], Decoder]] = {
+    "threads": in_threads,
+    "processes": in_processes,
+    "gpu": on_gpu,
+}
 """By name: a backbone and a number of workers to a decoder; `UsageError` where these cannot have it."""

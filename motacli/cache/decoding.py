@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 
 from PIL import Image
@@ -39,6 +39,13 @@ class Decoded:
         """The record of a picture that could not be read."""
         message = self.error.message if self.error else ""
         return Broken(self.ref.id, self.ref.place, message.removeprefix(f"cannot decode {self.ref.place}: "))
+
+
+Row = tuple[ImageRef, str | None]
+"""A picture of the source, and its caption."""
+
+Decoder = Callable[[Iterable[Row], int], Generator[Decoded, None, None]]
+"""The pictures of rows in their order, so many at a time at most; closing the iterator ends who works on them."""
 
 
 def decode(prepare: Prepare, ref: ImageRef, caption: str | None) -> Decoded:

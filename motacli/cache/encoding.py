@@ -16,8 +16,7 @@ from itertools import chain, islice, pairwise
 import numpy as np
 
 from motacli.cache.columns import Values, joined
-from motacli.cache.decoders import Decoder
-from motacli.cache.decoding import Decoded
+from motacli.cache.decoding import Decoded, Decoder
 from motacli.cache.listing import Listing
 from motacli.cache.manifest import replace_manifest, uncovered
 from motacli.cache.parts import Broken, Part, as_stored, captions_digest

@@ -37,6 +37,7 @@ class Decode(StrEnum):
 
     threads = "threads"
     processes = "processes"
+    gpu = "gpu"
 
 
 class Autocast(StrEnum):
@@ -74,7 +75,9 @@ Resume = Annotated[
 Workers = Annotated[int, typer.Option("--workers", min=0, help="How many read pictures ahead of the encoder.")]
 AutocastOption = Annotated[Autocast, typer.Option("--autocast", help="Mixed precision; is recorded.")]
 Compile = Annotated[bool, typer.Option("--compile", help="torch.compile the image tower.")]
-DecodeOption = Annotated[Decode, typer.Option("--decode", help="What --workers are.")]
+DecodeOption = Annotated[
+    Decode, typer.Option("--decode", help="What --workers are; gpu: threads, and JPEGs on the GPU.")
+]
 
 
 def register(app: typer.Typer) -> None:

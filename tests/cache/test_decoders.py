@@ -22,7 +22,8 @@ from PIL import Image
 from places import REPOSITORY
 
 from motacli.cache import CacheOptions, build_cache
-from motacli.cache.decoders import Row, in_processes, in_threads, portable_preparation
+from motacli.cache.decoders import in_processes, in_threads, portable_preparation
+from motacli.cache.decoding import Row
 from motacli.contracts import ImageRef
 from motacli.errors import MotaError, UsageError
 from motacli.runs import partial_path
