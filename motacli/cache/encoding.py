@@ -1,7 +1,8 @@
 """What a build does for its rows: pictures to parts of features, then captions to parts of text features.
 
 Batches are runs of pictures that can be read, in the order of the source, and a part ends where a batch does. So every
-batch, and with it every bit of the features, is the same however often the build was interrupted.
+batch, and with it every bit of the features, is the same however often the build was interrupted. Captions are batched
+by length; prepared pictures all have one size, so there is nothing to gain from sorting them.
 """
 
 from __future__ import annotations

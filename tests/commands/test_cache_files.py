@@ -173,3 +173,14 @@ def test_what_is_finished_of_a_file_under_way(pictures: Path, tmp_path: Path, ru
         "part.jsonl",
         "part.npy",
     ]
+
+
+def test_speed_that_costs_bits_is_asked_for_and_shown(pictures: Path, tmp_path: Path, run: Any) -> None:
+    out = tmp_path / "f.h5"
+    assert run(pictures, "-o", out, "--autocast", "bf16", "--device", "cpu")[0] == 0
+    assert json.loads(run("info", out, "--json")[1])["computed"] == {"autocast": "bf16"}
+    assert "autocast" in run("info", out)[1] and run("verify", out, "--model", "tiny")[0] == 0
+    code, _, err = run(pictures, "-o", out, "--append", "--device", "cpu")
+    assert code == 1 and "were computed in another way: autocast (bf16, not off)" in err
+    code, _, err = run(pictures, "-o", tmp_path / "g.h5", "--decode", "processes")
+    assert code == 2 and "--decode processes needs some (give --workers 1 or more)" in err.replace("\n", " ")
