@@ -230,7 +230,11 @@ class Backbone(Protocol):
         """The temperature's inverse that the weights were trained with (already exponentiated)."""
 
     def preprocess(self, image: Image.Image) -> Tensor:
-        """A picture as the encoder wants it: float tensor ``(3, H, W)``."""
+        """A picture as the encoder wants it: float tensor ``(3, H, W)``.
+
+        A backbone may have ``preparation`` besides, a picklable callable that does the same without the weights, as
+        `motacli.preprocessing.Preparation` is: only such pictures can be prepared in other processes.
+        """
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """``(B, 3, H, W)`` to projected features ``(B, d)``, float32, not normalised."""
