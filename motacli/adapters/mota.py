@@ -31,7 +31,7 @@ class MotaOptions:
     experts: int = 4
     tokens: int = 4
     depth: int = 3
-    temperature: float = 4.0
+    temperature: float = 1.0
     top_k: int = 0
     fusion: str = "none"
     fusion_weight: float = 0.5

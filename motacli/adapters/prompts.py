@@ -23,7 +23,7 @@ class TaskPrompts(nn.Module):
         experts: int = 4,
         tokens: int = 4,
         depth: int = 3,
-        temperature: float = 4.0,
+        temperature: float = 1.0,
         top_k: int = 0,
         init_scale: float = 0.02,
     ) -> None:
