@@ -11,7 +11,7 @@ from motacli.testing.backbone_subject import BackboneSubject
 from motacli.testing.checks import Checks
 from motacli.testing.deep_prompts import inner_words_reach_the_end
 from motacli.testing.samples import TEXTS, token_rows
-from motacli.testing.tensors import difference, leaves, wrong_tensor
+from motacli.testing.tensors import difference, gradient, leaves, wrong_tensor
 from motacli.text_tower import pad_tokens
 
 checks = Checks[BackboneSubject]()
@@ -91,10 +91,7 @@ def causal(subject: BackboneSubject) -> Iterator[str]:
 def gradients(subject: BackboneSubject) -> Iterator[str]:
     """Pseudo-words and prompts learn wherever they stand."""
     embeddings = subject.random_embeddings(2, LENGTH).requires_grad_()
-    features = subject.encode(embeddings, LENGTH - 1)
-    reached = (
-        torch.autograd.grad(features.square().sum(), embeddings, allow_unused=True)[0] if _learns(features) else None
-    )
+    reached = gradient(subject.encode(embeddings, LENGTH - 1), embeddings)
     if reached is None:
         yield "no gradient reaches the embeddings"
     elif not reached.isfinite().all():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from typing import Any, Generic, TypeVar
 
 from motacli.components import one_line
 from motacli.testing.findings import Breach, ContractError, Report
@@ -97,3 +97,13 @@ def named(component: object, attribute: str = "name") -> Iterator[str]:
     value = getattr(component, attribute, None)
     if not isinstance(value, str) or not value.strip():
         yield f"{attribute} is {value!r}, not text"
+
+
+def wrong_options(kind: Any) -> Iterator[str]:
+    """A problem where a class's ``Options`` cannot be made from a command line's words, or change afterwards."""
+    if not isinstance(kind, type) or not is_dataclass(kind):
+        yield f"Options is {kind!r}"
+    elif needed := [f.name for f in fields(kind) if f.init and f.default is MISSING and f.default_factory is MISSING]:
+        yield f"Options has no default for {', '.join(needed)}"
+    elif not kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        yield "Options is not frozen"

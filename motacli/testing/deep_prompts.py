@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
 from torch import Tensor
 
 from motacli.testing.backbone_subject import BackboneSubject
 from motacli.testing.checks import Checks, LeftOut
-from motacli.testing.tensors import difference
+from motacli.testing.tensors import difference, gradient
 
 checks = Checks[BackboneSubject]()
 LENGTH, PROMPTS = 6, 2
@@ -81,7 +80,7 @@ def _prompts(subject: BackboneSubject, layers: int) -> Tensor:
 def _gradient(subject: BackboneSubject, deep: Tensor, end: int) -> list[float]:
     """How much the features of texts that end there move with each layer's prompts."""
     features = subject.encode(subject.random_embeddings(2, LENGTH).requires_grad_(), end, deep)
-    found = torch.autograd.grad(features.square().sum(), deep, allow_unused=True)[0]
+    found = gradient(features, deep)
     return [0.0] * deep.shape[1] if found is None else found.abs().amax(dim=(0, 2, 3)).tolist()
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -12,11 +12,12 @@ from PIL import Image
 from torch import Tensor
 
 from motacli.compose import TokenPrompt, tokenize_prompt
-from motacli.contracts import Backbone, ImageText, Inversion, Prompt
+from motacli.contracts import Backbone, ImageText, Prompt
 from motacli.datasets import open_source
+from motacli.inversions.data import PairFeatures
 from motacli.inversions.files import read_inversion
 from motacli.inversions.lincir import LinCIR
-from motacli.tiny.clip import load_tiny, shipped_inversions
+from motacli.tiny.clip import shipped_inversions
 from motacli.tiny.make import make_pairs
 from motacli.tiny.renderer import render
 from motacli.tiny.world import sample_scenes
@@ -27,6 +28,7 @@ TEXTS = (
     "two small green squares beside a blue ring",
     "a photo of a yellow moon on a striped black background",
 )
+COLOURS, SHAPES = ("red", "green", "blue", "yellow"), ("star", "circle", "heart", "ring")
 CAPTIONS = ("is green", "", "has two small circles beside it on a black background", "is red")
 
 
@@ -44,21 +46,21 @@ def token_rows(backbone: Backbone, texts: Sequence[str] = TEXTS) -> list[list[in
     return [[backbone.start_token, *backbone.tokenize(text)[:room], backbone.end_token] for text in texts]
 
 
-@cache
-def tiny_backbone() -> Backbone:
-    """The embedded backbone, loaded once."""
-    return load_tiny()
-
-
-@cache
-def tiny_inversion() -> Inversion:
+def tiny_inversion(backbone: Backbone) -> LinCIR:
     """An inversion network for the embedded backbone."""
-    return read_inversion(shipped_inversions()["lincir"], LinCIR, tiny_backbone())  # type: ignore[return-value]
+    return cast(LinCIR, read_inversion(shipped_inversions()["lincir"], LinCIR, backbone))
 
 
 def image_features(count: int, dim: int) -> Tensor:
     """Features ``(count, dim)`` of about the length of the embedded backbone's."""
     return 2 * torch.randn(count, dim, generator=torch.Generator().manual_seed(3))
+
+
+def pair_features(backbone: Backbone) -> PairFeatures:
+    """Sixteen captions with their features, and features near those in place of pictures'."""
+    captions = tuple(f"a {colour} {shape} on a black background" for colour in COLOURS for shape in SHAPES)
+    text = backbone.encode_text(captions)
+    return PairFeatures(text + image_features(len(captions), text.shape[1]) / 4, captions, text)
 
 
 def token_prompts(backbone: Backbone) -> list[TokenPrompt]:

@@ -52,6 +52,13 @@ def unit_length(features: Tensor) -> bool:
     return bool(((norms - 1).abs() < 1e-3).all())
 
 
+def gradient(output: Tensor, wanted: Tensor) -> Tensor | None:
+    """What ``wanted`` would learn from the squares of ``output``; None where nothing reaches it."""
+    if not output.requires_grad:
+        return None
+    return torch.autograd.grad(output.float().square().sum(), wanted, allow_unused=True)[0]
+
+
 def leaves(output: Tensor) -> list[Tensor]:
     """The tensors that gradients of ``output`` would end in."""
     found, seen, todo = [], set(), [output.grad_fn]
@@ -72,8 +79,13 @@ def accelerators() -> tuple[str, ...]:
     return tuple(name for name, available in there.items() if available())
 
 
-def left_behind(network: nn.Module) -> list[str]:
-    """Tensors of a network, by name, that would stay where they are when it is moved to another device."""
+def not_movable(network: nn.Module) -> str:
+    """Words about the tensors of a network that would stay where they are when it is moved."""
+    names = _left_behind(network)
+    return f"{', '.join(names)} would stay behind: neither a parameter nor a buffer" if names else ""
+
+
+def _left_behind(network: nn.Module) -> list[str]:
     moved = deepcopy(network).to("meta")
     return [
         f"{where}.{name}" if where else name

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from motacli.testing.backbone_subject import BackboneSubject
 from motacli.testing.checks import Checks, LeftOut
 from motacli.testing.samples import TEXTS, token_rows
-from motacli.testing.tensors import difference
+from motacli.testing.tensors import difference, gradient
 from motacli.text_tower import TEXT_WEIGHTS, pad_tokens
 
 checks = Checks[BackboneSubject]()
@@ -87,7 +86,7 @@ def with_text_weights_learn(subject: BackboneSubject) -> Iterator[str]:
     features = backbone.with_text_weights({name: weight}).encode_embeddings(
         backbone.embed_tokens(batch.ids), batch.ends
     )
-    found = torch.autograd.grad(features.sum(), weight, allow_unused=True)[0] if features.requires_grad else None
+    found = gradient(features, weight)
     if found is None or not found.abs().max() > 0:
         yield f"no gradient reaches {name}"
 
