@@ -19,7 +19,7 @@ OPENED = 3
 """Pictures of each unit that are opened."""
 
 
-@checks.add("EvalUnit", "its name is its own, its benchmark and split are those that were read")
+@checks.add("EvalUnit", "its name is its own, its benchmark and split are those that were read", after="attributes")
 def unit_names(subject: BenchmarkSubject) -> Iterator[str]:
     """What results are filed under."""
     names = [unit.name for unit in subject.units]
