@@ -329,9 +329,9 @@ class TrainableInversion(Inversion, Protocol):
 class Adapter(Protocol):
     """What is added to a frozen backbone and inversion: it turns features and prompts into composed query features.
 
-    In practice a `torch.nn.Module` that keeps the ``options`` it was built with, counts what learns
-    (``trainable_parameters()``), and when it is called like `compose` gives composed features and gates ``(B, K)``, whose
-    rows sum to 1: ones ``(B, 1)`` where nothing is mixed. A method ``calibrate(features)``, if there, is called first.
+    In practice a `torch.nn.Module` that keeps the ``options`` it was built with and counts what learns
+    (``trainable_parameters()``). Called like `compose`, it gives composed features and gates ``(B, K)`` whose rows sum
+    to 1: ones ``(B, 1)`` where nothing is mixed. A method ``calibrate(features)``, if there, is called before training.
     """
 
     name: str

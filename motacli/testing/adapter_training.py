@@ -76,7 +76,7 @@ def frozen_parts(subject: AdapterSubject) -> Iterator[str]:
             yield f"gradients reach {reached[0]} of the {what}"
 
 
-@checks.add("Adapter", "the same data, options and seed train the same weights", after="learns")
+@checks.add("Adapter", "the same data, options and seed train the same weights", after="frozen_parts")
 def trains_again(subject: AdapterSubject) -> Iterator[str]:
     """Two trainings that start from the same weights."""
     one, two = _train(subject), _train(subject)

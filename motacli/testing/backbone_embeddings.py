@@ -54,7 +54,7 @@ def encode_embeddings(subject: BackboneSubject) -> Iterator[str]:
 @checks.add(
     "Backbone.encode_embeddings",
     "the features of a text's embeddings are those of the text",
-    after="encode_embeddings encode_text_again tokenize",
+    after="encode_embeddings encode_text_again encode_text_length encode_text_alone tokenize",
 )
 def embeddings_are_text(subject: BackboneSubject) -> Iterator[str]:
     """Start token, ids and end token, one text at a time, against `encode_text`."""

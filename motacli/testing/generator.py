@@ -163,8 +163,9 @@ def row_alone(subject: GeneratorSubject) -> Iterator[str]:
 @checks.add("TripletGenerator.generate", "rows may be read ahead of the answers, but not all of an endless stream")
 def stream(subject: GeneratorSubject) -> Iterator[str]:
     """The first outcome of rows without end."""
-    outcomes = iter(subject.generator.generate(endless(subject.rows)))
+    outcomes: Iterator[Outcome] = iter(())
     try:
+        outcomes = iter(subject.generator.generate(endless(subject.rows)))
         next(outcomes)
     except ReadTooFar as error:
         yield f"reads {error} rows before it gives an outcome"

@@ -152,7 +152,7 @@ def saved(subject: InversionSubject) -> Iterator[str]:
         yield f"pseudo-words differ after saving and loading ({said})"
 
 
-@checks.add("Inversion.sizes", "sizes(state_dict) tells what the network is built with")
+@checks.add("Inversion.sizes", "sizes(state_dict) tells what the network is built with", after="other_sizes")
 def sizes(subject: InversionSubject) -> Iterator[str]:
     """The sizes of a network of other dimensions."""
     _needs_sizes(subject)

@@ -47,7 +47,7 @@ def text_weights(subject: BackboneSubject) -> Iterator[str]:
 @checks.add(
     "TunableText.with_text_weights",
     "with its own weights a backbone is the same, and with others it is another",
-    after="text_weights encode_text_again",
+    after="text_weights encode_text_again encode_text_length encode_text_alone",
 )
 def with_text_weights(subject: BackboneSubject) -> Iterator[str]:
     """Weights count where they are given."""
@@ -62,7 +62,7 @@ def with_text_weights(subject: BackboneSubject) -> Iterator[str]:
 @checks.add(
     "TunableText.with_text_weights",
     "the backbone itself never changes, and its pictures are encoded as before",
-    after="with_text_weights encode_image_again",
+    after="with_text_weights encode_image_again encode_image_length encode_image_alone",
 )
 def with_text_weights_apart(subject: BackboneSubject) -> Iterator[str]:
     """What is shared stays, what is not does not leak."""
@@ -76,7 +76,9 @@ def with_text_weights_apart(subject: BackboneSubject) -> Iterator[str]:
         yield f"the other backbone has other features of pictures ({words})"
 
 
-@checks.add("TunableText.with_text_weights", "gradients flow to the weights", after="with_text_weights")
+@checks.add(
+    "TunableText.with_text_weights", "gradients flow to the weights", after="with_text_weights encode_embeddings"
+)
 def with_text_weights_learn(subject: BackboneSubject) -> Iterator[str]:
     """A weight that is given learns."""
     backbone: Any = subject.backbone

@@ -44,7 +44,7 @@ def query_with(**values: Any) -> Any:
 
 def counted(self: Any, *asked: Any) -> Any:
     self.calls = self.__dict__.get("calls", 0) + 1
-    return [replace(unit, exclude_reference=self.calls > 1) for unit in self._right.load(*asked)]
+    return [replace(unit, exclude_reference=self.calls % 2 > 0) for unit in self._right.load(*asked)]
 
 
 def guessing(self: Any, root: Path, split: Any = None, parts: Any = ()) -> Any:

@@ -91,7 +91,7 @@ class Staying(Right):
 class Forgetting(Right):
     def __init__(self, **sizes: Any) -> None:
         super().__init__(**sizes)
-        self.scale = float(torch.rand(1))
+        self.register_buffer("scale", torch.rand(1), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
         return super().forward(features) * self.scale
