@@ -191,7 +191,7 @@ def _differing(found: Sequence[Any], expected: Sequence[Any]) -> int:
 
 @dataclass(frozen=True)
 class Wait:
-    """Seconds that an answer took, and the longest in which nothing else could run: then, and on a busy machine before."""
+    """Seconds that an answer took, and the longest in which nothing else could run: meanwhile, and before."""
 
     took: float
     blocked: float
