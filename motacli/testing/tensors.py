@@ -93,13 +93,3 @@ def _left_behind(network: nn.Module) -> list[str]:
         for name, value in vars(module).items()
         if isinstance(value, Tensor) and value.device.type != "meta"
     ]
-
-
-def state_of(network: nn.Module) -> dict[str, Tensor]:
-    """A copy of a network's weights."""
-    return {name: value.detach().clone() for name, value in network.state_dict().items()}
-
-
-def changed(network: nn.Module, before: dict[str, Tensor]) -> list[str]:
-    """The weights, by name, that are not what they were."""
-    return [name for name, value in network.state_dict().items() if not torch.equal(value, before[name])]
