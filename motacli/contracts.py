@@ -2,6 +2,8 @@
 
 Nothing here imports torch at run time, so a plugin may import this module for free. Shapes use ``B`` batch,
 ``L`` tokens, ``d`` joint dimension of image and text, ``w`` width of the text encoder, ``n`` pseudo-words per image.
+`motacli.testing` checks components against what is said here. Whatever encodes or composes rows gives the same numbers
+for the same row, in any batch.
 """
 
 from __future__ import annotations
@@ -260,7 +262,7 @@ class Backbone(Protocol):
         """
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
-        """Plain texts to projected features ``(B, d)``, float32, not normalised."""
+        """Plain texts to projected features ``(B, d)``, float32, not normalised; long ones lose their end."""
 
     def parameter_count(self) -> int:
         """Parameters of both towers."""
@@ -323,13 +325,18 @@ class TrainableInversion(Inversion, Protocol):
         ``data`` are image features ``(N, d)`` and captions with their text features ``(N, d)``; ``watch`` says who is
         told of the steps, where unfinished training is kept and resumed from, and what it is validated on. The record
         is written to ``metrics.json`` as it is and holds at least the final ``loss``, ``recall_at_1`` among the first
-        1000 rows, ``steps``, ``seconds`` and a ``history`` of losses.
+        1000 rows, ``rows``, ``steps``, ``seconds`` and a ``history`` of losses.
         """
 
 
 @runtime_checkable
 class Adapter(Protocol):
-    """What is added to a frozen backbone and inversion: it turns features and prompts into composed query features."""
+    """What is added to a frozen backbone and inversion: it turns features and prompts into composed query features.
+
+    In practice a `torch.nn.Module` that keeps the ``options`` it was built with and counts what learns
+    (``trainable_parameters()``). Called like `compose`, it gives composed features and gates ``(B, K)`` whose rows sum
+    to 1: ones ``(B, 1)`` where nothing is mixed. A method ``calibrate(features)``, if there, is called before training.
+    """
 
     name: str
 
