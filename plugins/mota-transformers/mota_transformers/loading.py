@@ -20,6 +20,7 @@ MODELS = ("clip", "metaclip_2", "siglip", "siglip2", "vision-text-dual-encoder")
 """The kinds of models, by the library's names: the last joins any image tower with one of the others' text towers."""
 _WAYS = "write --model hf:OWNER/NAME, or --model hf:./FOLDER for a folder"
 _NO_PICKLE = "pickled weights are never loaded, as they can run code: save them with save_pretrained as safetensors"
+_REACH = "is the id right, and the hub within reach?"
 _OPEN_CLIP = "perhaps open_clip knows the model: see `mota ls pretrained`"
 
 
@@ -66,9 +67,7 @@ def load_hf(
     )
     if missing := sorted(told["missing_keys"]):
         # transformers only warns, and fills them with random numbers
-        raise DataError(
-            f"model {source.name!r} lacks weights: {listed(missing)}", "is the file whole, and its config's?"
-        )
+        raise DataError(f"model {source.name!r} lacks weights: {listed(missing)}", "is the file of weights whole?")
     return TransformersBackbone(net, tokens, processor, name=f"hf:{model}", device=device, preprocessing=preprocessing)
 
 
@@ -95,7 +94,7 @@ def _read_config(source: _Source) -> Any:
     """The model's configuration; `UsageError` where it is of a kind that cannot be a backbone."""
     from transformers import AutoConfig, PretrainedConfig
 
-    with _Explained(source, "configuration"):
+    with _explained(source, "configuration"):
         raw, _ = PretrainedConfig.get_config_dict(source.place, **source.given)
     kind = raw.get("model_type")
     if kind not in MODELS:
@@ -105,7 +104,7 @@ def _read_config(source: _Source) -> Any:
             f"model {source.name!r} is of type {kind!r}{towers}: {', '.join(MODELS[:-1])} can be backbones",
             f"{code}{_OPEN_CLIP}",
         )
-    with _Explained(source, "configuration"):
+    with _explained(source, "configuration"):
         config = AutoConfig.from_pretrained(source.place, **source.given)
     if config.text_config.model_type not in CAUSAL:
         raise UsageError(
@@ -119,7 +118,7 @@ def _read_config(source: _Source) -> Any:
 def _load(source: _Source, loader: str, what: str, **more: Any) -> Any:
     import transformers
 
-    with _Explained(source, what), _quiet(source.folder):
+    with _explained(source, what), _quiet(source.folder):
         return getattr(transformers, loader).from_pretrained(source.place, **source.given, **more)
 
 
@@ -138,24 +137,17 @@ def _quiet(on: bool) -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-class _Explained:
-    """Turns what the library raises into one line that says which model and which of its files."""
+@contextmanager
+def _explained(source: _Source, what: str) -> Iterator[None]:
+    """What the library raises as one line that says which model and which of its files."""
+    from safetensors import SafetensorError
 
-    def __init__(self, source: _Source, what: str) -> None:
-        self.source, self.what = source, what
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
-        from safetensors import SafetensorError
-
-        # KeyError and TypeError: files that are JSON, but not what they should be
-        if isinstance(error, (OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError, SafetensorError)):
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            message = f"could not load the {self.what} of model {self.source.name!r}: {reason}"
-            raise (DataError if self.source.folder else MotaError)(message, self._hint()) from error
-
-    def _hint(self) -> str:
-        if self.what == "weights":
-            return _NO_PICKLE
-        return "is the folder whole?" if self.source.folder else "is the id right, and the hub within reach?"
+    try:
+        yield
+    # KeyError and TypeError: files that are JSON, but not what they should be
+    except (OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError, SafetensorError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        message = f"could not load the {what} of model {source.name!r}: {reason}"
+        if source.folder:
+            raise DataError(message, "is the folder whole?") from error
+        raise MotaError(message, _NO_PICKLE if what == "weights" else _REACH) from error
