@@ -27,7 +27,7 @@ from motacli.plugins import PluginHost
 from motacli.tiny.make import make_pairs
 from motacli.tiny.mini import write_fashioniq
 
-transformers = pytest.importorskip("transformers", minversion="5.0")
+transformers = pytest.importorskip("transformers", minversion="5.24")
 
 from mota_transformers.loading import load_hf  # noqa: E402
 from mota_transformers.pictures import model_inputs  # noqa: E402
