@@ -214,7 +214,8 @@ class Ranking:
 class Backbone(Protocol):
     """A frozen CLIP-like dual encoder whose text side can start from token embeddings.
 
-    ``causal`` says that a token never sees what follows it, which makes cutting a batch at its longest text exact.
+    ``causal`` says that a token never sees what follows it. Callers need not ask: whatever the tower, they pad a batch
+    to its longest text, and `encode_embeddings` makes that exact.
     """
 
     name: str
@@ -242,10 +243,14 @@ class Backbone(Protocol):
         """``(B, 3, H, W)`` to projected features ``(B, d)``, float32, not normalised."""
 
     def tokenize(self, text: str) -> list[int]:
-        """Token ids of a text without start and end markers, not truncated."""
+        """Token ids of a text without start and end markers, not truncated.
+
+        A space in front says that the text goes on behind another word. Marker strings are ordinary text.
+        """
 
     @property
-    def start_token(self) -> int: ...
+    def start_token(self) -> int | None:
+        """The marker that every text begins with; None where the model's texts have none (SigLIP)."""
 
     @property
     def end_token(self) -> int: ...
@@ -256,9 +261,10 @@ class Backbone(Protocol):
     def encode_embeddings(self, embeddings: Tensor, ends: Tensor, deep_prompts: Tensor | None = None) -> Tensor:
         """Token embeddings ``(B, L, w)`` to projected text features ``(B, d)``, not normalised.
 
-        ``ends`` ``(B,)`` is the position of each row's end token, where the feature is read. ``deep_prompts``
-        ``(B, J - 1, M, w)`` overwrites positions ``1..M`` at the input of layers ``2..J`` (method section 3, our
-        choice).
+        ``ends`` ``(B,)`` is the position of each row's end token. What lies behind it, and how long ``L`` is, must not
+        change a feature: a tower that sees its padding puts its own there, to the length it was trained with.
+        ``deep_prompts`` ``(B, J - 1, M, w)`` overwrites the ``M`` positions behind the start token (the first ``M``
+        where there is none) at the input of layers ``2..J`` (method section 3, our choice).
         """
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
