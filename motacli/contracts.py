@@ -223,7 +223,8 @@ class Backbone(Protocol):
     causal: bool
 
     @property
-    def device(self) -> torch.device: ...
+    def device(self) -> torch.device:
+        """Where the weights are."""
 
     @property
     def logit_scale(self) -> float:
@@ -239,10 +240,12 @@ class Backbone(Protocol):
         """Token ids of a text without start and end markers, not truncated."""
 
     @property
-    def start_token(self) -> int: ...
+    def start_token(self) -> int:
+        """Id of the start marker."""
 
     @property
-    def end_token(self) -> int: ...
+    def end_token(self) -> int:
+        """Id of the end marker, where the text feature is read."""
 
     def embed_tokens(self, ids: Tensor) -> Tensor:
         """Token ids ``(B, L)`` to embeddings ``(B, L, w)``, positions not yet added."""
@@ -298,7 +301,8 @@ class Inversion(Protocol):
 
     name: str
 
-    def __call__(self, features: Tensor) -> Tensor: ...
+    def __call__(self, features: Tensor) -> Tensor:
+        """Image features ``(B, d)``, not normalised, to pseudo-words ``(B, n, w)``."""
 
 
 class TrainableInversion(Inversion, Protocol):
@@ -371,7 +375,8 @@ class TripletGenerator(Protocol):
     name: str
 
     @property
-    def info(self) -> GeneratorInfo: ...
+    def info(self) -> GeneratorInfo:
+        """What each of its records says about it."""
 
     def generate(self, rows: Iterable[ImageText]) -> Iterator[Outcome]:
         """Exactly one outcome for each row, in any order; rows may be read ahead of the answers."""
@@ -387,7 +392,8 @@ class LLMClient(Protocol):
     name: str
     model: str
 
-    async def complete(self, request: ChatRequest) -> ChatAnswer: ...
+    async def complete(self, request: ChatRequest) -> ChatAnswer:
+        """The answer to one request."""
 
 
 class Register(Protocol):
