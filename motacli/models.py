@@ -87,8 +87,8 @@ def _refuse_other_shapes(phi: Any, backbone: Backbone) -> None:
     """Run the network once: its pseudo-words have to be ``(B, n, w)``."""
     with torch.no_grad():
         words = phi(torch.zeros(2, backbone.joint_dim, device=backbone.device))
-    wanted, shape = (2, "n", backbone.text_width), tuple(getattr(words, "shape", ()))
-    if len(shape) != 3 or (shape[0], shape[2]) != (wanted[0], wanted[2]) or shape[1] < 1:
+    shape = tuple(getattr(words, "shape", ()))
+    if len(shape) != 3 or shape[1] < 1 or (shape[0], shape[2]) != (2, backbone.text_width):
         raise TypeError(f"2 features give pseudo-words of shape {shape}, not (2, n, {backbone.text_width})")
 
 

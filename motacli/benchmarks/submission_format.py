@@ -83,7 +83,7 @@ def submission_formats(host: PluginHost, progress: Progress) -> dict[str, Submis
     found: dict[str, SubmissionFormat] = {}
     for component in host.components("benchmarks"):
         try:
-            form = getattr(component.make(), "submission", None)
+            form = getattr(component.load()(), "submission", None)
         except MotaError as error:
             progress.warn(str(error))
             continue
