@@ -100,7 +100,6 @@ def test_each_is_a_row_with_its_reason(name: str, found: dict[str, Any]) -> None
     rows = {row["name"]: row for row in json.loads(out)}
     status, reason = EXPECTED[name]
     assert code == 0 and rows[name]["status"] == status and reason in rows[name]["reason"]
-    assert bool(rows[name]["reason"]) == bool(reason)
     assert (f"plugin {name!r} failed" in err) == (status == "failed")
 
 
@@ -165,5 +164,5 @@ def test_twenty_plugins_import_nothing_heavy(tmp_path: Path) -> None:
     )
     done = python(tmp_path, "-c", code)
     assert done.stdout.endswith("heavy: [] codes: [0, 0]\n"), done.stdout + done.stderr
-    rows = json.loads(done.stdout[done.stdout.index("[\n") : done.stdout.rindex("]\n", 0, -40) + 1])
+    rows = json.loads(done.stdout[done.stdout.index("[\n") : done.stdout.rindex("heavy:")])
     assert sum(row["name"].startswith("many-") and row["status"] == "ok" for row in rows) == 20
