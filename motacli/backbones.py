@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from motacli.errors import MotaError, UnknownNameError, UsageError
-from motacli.preprocessing import PREPROCESSINGS
+from motacli.preprocessing import PREPROCESSINGS, Preparation
 from motacli.pretrained import POOLS, activation_problem, text_problem
 from motacli.text_tower import TEXT_WEIGHTS, pad_tokens, text_features
 from motacli.twins import twin
@@ -51,8 +51,7 @@ class OpenClipBackbone:
         self.tower: Any = _text_tower(self.model, name)
         self.tokenizer = tokenizer
         self.preprocessing = preprocessing
-        self._transform = transform
-        self._before = PREPROCESSINGS[preprocessing]
+        self.preparation = Preparation(PREPROCESSINGS[preprocessing], transform)
         self.text_width = int(self.tower.token_embedding.weight.shape[1])
         self.text_layers = len(self.tower.transformer.resblocks)
         self.context_length = int(self.tower.positional_embedding.shape[0])
@@ -82,7 +81,7 @@ class OpenClipBackbone:
 
     def preprocess(self, image: Image.Image) -> Tensor:
         """A picture to a normalised float tensor ``(3, H, W)``; the numbers come from the weights' configuration."""
-        return self._transform(self._before(image))
+        return self.preparation(image)
 
     @torch.no_grad()
     def encode_image(self, pixels: Tensor) -> Tensor:
@@ -155,11 +154,11 @@ class OpenClipBackbone:
             "weights": weights.hexdigest()[:16],
             "precision": precision,
             "preprocess": self.preprocessing,
-            "transform": describe_transform(self._transform),
+            "transform": describe_transform(self.preparation.transform),
         }
 
     def _preparation(self) -> str:
-        return f"{describe_transform(self._transform)}|{self.preprocessing}"
+        return f"{describe_transform(self.preparation.transform)}|{self.preprocessing}"
 
 
 def _add_weights(digest: Any, model: nn.Module) -> None:

@@ -27,8 +27,8 @@ _EXPLAINED = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS
 def main(argv: Sequence[str] | None = None, *, host: PluginHost | None = None) -> int:
     """Run ``mota`` and return its exit code: 0 ok, 1 failure, 2 usage or configuration, 130 interrupted."""
     # Before torch is imported: OpenMP's threads spin while they wait for each other, so wherever something else runs,
-    # one that was interrupted stalls all. Training the tiny model on two busy cores took 5 to 30 times as long as without
-    # spinning, which costs it a third of its speed on idle ones, where processes of one thread do better anyway.
+    # one that was interrupted stalls all. Training the tiny model on two busy cores took 5 to 30 times as long as
+    # without spinning, which costs it a third of its speed on idle ones, where processes of one thread do better.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = list(sys.argv[1:] if argv is None else argv)
     console = Console()

@@ -36,9 +36,25 @@ def tokenize_prompt(backbone: Backbone, prompt: Prompt) -> TokenPrompt:
 
 
 def tokenize_pieces(backbone: Backbone, pieces: Sequence[str]) -> TokenPrompt:
-    """Two or more texts, tokenised apart, to a prompt with a slot between each two."""
-    prefix, suffix, *more = (tuple(backbone.tokenize(piece)) for piece in pieces)
+    """Two or more texts, tokenised apart, to a prompt with a slot between each two.
+
+    White space at their ends does not count. What follows a slot begins with a space, by which tokenizers that mark the
+    beginnings of words (Gemma's) tell "a dog that" from "dogthat"; CLIP's takes no notice.
+    """
+    first, *behind = (piece.strip() for piece in pieces)
+    texts = [first, *(f" {piece}" if piece else "" for piece in behind)]
+    prefix, suffix, *more = (tuple(backbone.tokenize(text)) if text else () for text in texts)
     return TokenPrompt(prefix, suffix, tuple(more))
+
+
+def start_of(backbone: Backbone) -> list[int]:
+    """The ids that every text begins with: the start marker, or nothing where the model has none."""
+    return [] if backbone.start_token is None else [backbone.start_token]
+
+
+def text_room(backbone: Backbone) -> int:
+    """How many ids fit between the markers."""
+    return backbone.context_length - len(start_of(backbone)) - 1
 
 
 @dataclass(frozen=True)
@@ -69,14 +85,17 @@ def splice(
     row, at, which = torch.tensor(slots, dtype=torch.long, device=backbone.device).reshape(-1, 3).unbind(1)
     embeddings = embeddings.index_put((row, at), pseudo_words[row, which].to(embeddings.dtype))
     if task_prompts is not None:
-        embeddings = torch.cat([embeddings[:, :1], task_prompts.to(embeddings.dtype), embeddings[:, 1 + m :]], dim=1)
+        first = len(start_of(backbone))
+        before, behind = embeddings[:, :first], embeddings[:, first + m :]
+        embeddings = torch.cat([before, task_prompts.to(embeddings.dtype), behind], dim=1)
     return Spliced(embeddings, batch.ends)
 
 
 def _lay_out(backbone: Backbone, prompt: TokenPrompt, n: int, m: int) -> tuple[list[int], list[int]]:
     """A prompt's ids, cut to the context and with zeros where vectors go, and the start of each of its slots."""
+    start = start_of(backbone)
     room = backbone.context_length - 1  # for all but the end token
-    ids = [backbone.start_token, *([0] * m), *prompt.prefix][: max(room - n, 1)]
+    ids = [*start, *([0] * m), *prompt.prefix][: max(room - n, len(start))]
     starts = []
     for piece in (prompt.suffix, *prompt.more):
         starts.append(len(ids))

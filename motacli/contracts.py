@@ -2,6 +2,8 @@
 
 Nothing here imports torch at run time, so a plugin may import this module for free. Shapes use ``B`` batch,
 ``L`` tokens, ``d`` joint dimension of image and text, ``w`` width of the text encoder, ``n`` pseudo-words per image.
+`motacli.testing` checks components against what is said here. Whatever encodes or composes rows gives the same numbers
+for the same row, in any batch.
 """
 
 from __future__ import annotations
@@ -212,7 +214,8 @@ class Ranking:
 class Backbone(Protocol):
     """A frozen CLIP-like dual encoder whose text side can start from token embeddings.
 
-    ``causal`` says that a token never sees what follows it, which makes cutting a batch at its longest text exact.
+    ``causal`` says that a token never sees what follows it. Callers need not ask: whatever the tower, they pad a batch
+    to its longest text, and `encode_embeddings` makes that exact.
     """
 
     name: str
@@ -231,17 +234,24 @@ class Backbone(Protocol):
         """The temperature's inverse that the weights were trained with (already exponentiated)."""
 
     def preprocess(self, image: Image.Image) -> Tensor:
-        """A picture as the encoder wants it: float tensor ``(3, H, W)``."""
+        """A picture as the encoder wants it: float tensor ``(3, H, W)``.
+
+        A backbone may have ``preparation`` besides, a picklable callable that does the same without the weights, as
+        `motacli.preprocessing.Preparation` is: only such pictures can be prepared in other processes.
+        """
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """``(B, 3, H, W)`` to projected features ``(B, d)``, float32, not normalised."""
 
     def tokenize(self, text: str) -> list[int]:
-        """Token ids of a text without start and end markers, not truncated."""
+        """Token ids of a text without start and end markers, not truncated.
+
+        A space in front says that the text goes on behind another word. Marker strings are ordinary text.
+        """
 
     @property
-    def start_token(self) -> int:
-        """Id of the start marker."""
+    def start_token(self) -> int | None:
+        """The marker that every text begins with; None where the model's texts have none (SigLIP)."""
 
     @property
     def end_token(self) -> int:
@@ -253,13 +263,14 @@ class Backbone(Protocol):
     def encode_embeddings(self, embeddings: Tensor, ends: Tensor, deep_prompts: Tensor | None = None) -> Tensor:
         """Token embeddings ``(B, L, w)`` to projected text features ``(B, d)``, not normalised.
 
-        ``ends`` ``(B,)`` is the position of each row's end token, where the feature is read. ``deep_prompts``
-        ``(B, J - 1, M, w)`` overwrites positions ``1..M`` at the input of layers ``2..J`` (method section 3, our
-        choice).
+        ``ends`` ``(B,)`` is the position of each row's end token. What lies behind it, and how long ``L`` is, must not
+        change a feature: a tower that sees its padding puts its own there, to the length it was trained with.
+        ``deep_prompts`` ``(B, J - 1, M, w)`` overwrites the ``M`` positions behind the start token (the first ``M``
+        where there is none) at the input of layers ``2..J`` (method section 3, our choice).
         """
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
-        """Plain texts to projected features ``(B, d)``, float32, not normalised."""
+        """Plain texts to projected features ``(B, d)``, float32, not normalised; long ones lose their end."""
 
     def parameter_count(self) -> int:
         """Parameters of both towers."""
@@ -323,13 +334,18 @@ class TrainableInversion(Inversion, Protocol):
         ``data`` are image features ``(N, d)`` and captions with their text features ``(N, d)``; ``watch`` says who is
         told of the steps, where unfinished training is kept and resumed from, and what it is validated on. The record
         is written to ``metrics.json`` as it is and holds at least the final ``loss``, ``recall_at_1`` among the first
-        1000 rows, ``steps``, ``seconds`` and a ``history`` of losses.
+        1000 rows, ``rows``, ``steps``, ``seconds`` and a ``history`` of losses.
         """
 
 
 @runtime_checkable
 class Adapter(Protocol):
-    """What is added to a frozen backbone and inversion: it turns features and prompts into composed query features."""
+    """What is added to a frozen backbone and inversion: it turns features and prompts into composed query features.
+
+    In practice a `torch.nn.Module` that keeps the ``options`` it was built with and counts what learns
+    (``trainable_parameters()``). Called like `compose`, it gives composed features and gates ``(B, K)`` whose rows sum
+    to 1: ones ``(B, 1)`` where nothing is mixed. A method ``calibrate(features)``, if there, is called before training.
+    """
 
     name: str
 

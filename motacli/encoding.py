@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
@@ -114,7 +114,16 @@ def ahead(
     if workers <= 0:
         yield from map(function, items)
         return
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    yield from in_order(ThreadPoolExecutor(workers, thread_name_prefix="decode"), function, items, most)
+
+
+def in_order(
+    pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], most: int
+) -> Generator[Result, None, None]:
+    """Results in the order of the items, of which the pool works on at most ``most`` at a time.
+
+    Closing the iterator, or its end, shuts the pool down; items that were not begun are given up.
+    """
     waiting: deque[Future[Result]] = deque()
     try:
         for item in items:
@@ -130,7 +139,7 @@ def ahead(
 def encode_pixels(backbone: Backbone, pictures: Sequence[Tensor]) -> np.ndarray:
     """Features ``(B, d)`` of one batch of prepared pictures; `MotaError` where they are not finite."""
     pixels = torch.stack(list(pictures))
-    if torch.device(backbone.device).type == "cuda":
+    if torch.device(backbone.device).type == "cuda" and pixels.device.type == "cpu":
         pixels = pixels.pin_memory()
     return _features(backbone.encode_image, pixels.to(backbone.device, non_blocking=True))
 

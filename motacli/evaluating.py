@@ -15,6 +15,7 @@ from motacli.benchmarks.images import require_images
 from motacli.benchmarks.protocol import DEFAULT_PROTOCOL, EvalProtocol
 from motacli.cache import CacheOptions, FeatureCache, build_cache
 from motacli.cache.broken import read_broken
+from motacli.cache.building import require_computed
 from motacli.console import Progress
 from motacli.contracts import Backbone, Benchmark, EvalUnit
 from motacli.encoding import encode_images
@@ -115,7 +116,7 @@ def build_unit_caches(
         for unit in units:
             path, refs = unit_cache(run.work, unit), list(unit.images.values())
             if path.exists():
-                _require_same_unit(FeatureCache(path), backbone, [ref.id for ref in refs])
+                _require_same_unit(FeatureCache(path), backbone, options or CacheOptions(), [ref.id for ref in refs])
             else:
                 build_cache(
                     path,
@@ -139,8 +140,9 @@ def _refuse_other_units(work: Path, units: Sequence[EvalUnit]) -> None:
         )
 
 
-def _require_same_unit(cache: FeatureCache, backbone: Backbone, ids: Sequence[str]) -> None:
+def _require_same_unit(cache: FeatureCache, backbone: Backbone, options: CacheOptions, ids: Sequence[str]) -> None:
     cache.require(backbone)
+    require_computed(cache, options)
     broken = {one.id for one in read_broken(cache.path)}
     if list(cache.ids) != [id for id in ids if id not in broken]:
         raise DataError(f"{cache.path} holds other pictures", "remove it, or give the data it was begun for")

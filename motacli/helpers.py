@@ -55,13 +55,17 @@ def helped(workers: int, target: Callable[..., None], *arguments: Any) -> Iterat
 
 
 def _help(target: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    threading.Thread(target=_go_with_parent, daemon=True).start()
+    go_with_parent()
     with contextlib.suppress(KeyboardInterrupt, MotaError):  # the first process says it, when it comes to that job
         target(*arguments)
 
 
-def _go_with_parent() -> None:
-    """A killed process cannot stop its helpers."""
+def go_with_parent() -> None:
+    """End this process as soon as the one that started it does: a killed process cannot stop its helpers."""
+    threading.Thread(target=_end_after_parent, daemon=True).start()
+
+
+def _end_after_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,19 +24,6 @@ _COMMANDS = {
 }
 """Each kind of part, and a command that uses one."""
 _PLURAL = {"llm": "llms"}
-
-# ------------------------------------------------------------------------------------------------------------------
-# The place for the checks of `motacli.testing`: a test that goes behind a skeleton's own, by kind, once that module is
-# there. `$target` is the class of the part, `load` the function of a backbone, `make_root` writes a benchmark's files.
-_KIT = "motacli.testing"
-_KIT_TESTS: Mapping[str, tuple[str, str]] = {
-    "inversion": ("check_inversion", "$target"),
-    "backbone": ("check_backbone", 'load("$name")'),
-    "adapter": ("check_adapter", "$target"),
-    "benchmark": ("check_benchmark", "$target, root=make_root(tmp_path)"),
-}
-"""By kind: the check, and what it is given."""
-# ------------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -87,21 +73,10 @@ def _texts(name: str, kind: str) -> dict[str, str]:
         "README.md": _filled("README.md", words),
         f"{module}/__init__.py": _filled("hook.py", hook_words),
         f"{module}/{kind}.py": _filled(f"{kind}.py", words),
-        f"test_{module}.py": _filled(f"test_{kind}.py", words) + _kit_test(kind, words),
+        f"test_{module}.py": _filled(f"test_{kind}.py", words),
     }
 
 
 def _filled(template: str, words: Mapping[str, str]) -> str:
     text = files("motacli").joinpath("skeletons", f"{template}.tmpl").read_text("utf-8")
     return Template(text).substitute(words)
-
-
-def _kit_test(kind: str, words: Mapping[str, str]) -> str:
-    """The test that runs our own check of such a part; empty where there is none."""
-    if kind not in _KIT_TESTS or importlib.util.find_spec(_KIT) is None:
-        return ""
-    check, given = _KIT_TESTS[kind]
-    given = Template(given).substitute(words)
-    argument = "tmp_path: Path" if "tmp_path" in given else ""
-    head = f"\n\ndef test_contract({argument}) -> None:\n    from {_KIT} import {check}\n"
-    return f"{head}\n    {check}({given})\n"

@@ -7,7 +7,7 @@ Depends only on the attributes that open_clip keeps stable: ``token_embedding``,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ def text_features(tower: Any, embeddings: Tensor, ends: Tensor, deep_prompts: Te
             prompts = deep_prompts[:, number - 1].to(hidden.dtype)
             hidden = torch.cat([hidden[:, :1], prompts, hidden[:, 1 + prompts.shape[1] :]], dim=1)
         if block is not last:
-            hidden = _through(block, hidden, mask)
+            hidden = through(block, hidden, attn_mask=mask)
     pooled = tower.ln_final(_read_at_ends(last, hidden, ends, mask))
     projection = tower.text_projection
     if projection is None:
@@ -57,11 +57,11 @@ def text_features(tower: Any, embeddings: Tensor, ends: Tensor, deep_prompts: Te
     return projection(pooled) if isinstance(projection, torch.nn.Module) else pooled @ projection
 
 
-def _through(block: Any, hidden: Tensor, mask: Tensor) -> Tensor:
+def through(layer: Callable[..., Tensor], hidden: Tensor, **given: Any) -> Tensor:
+    """What ``layer(hidden, **given)`` is; `layers_recomputed` says whether it is computed again for the gradients."""
     if not (_recomputed.get() and torch.is_grad_enabled()):
-        out: Tensor = block(hidden, attn_mask=mask)
-        return out
-    again: Tensor = checkpoint(block, hidden, attn_mask=mask, use_reentrant=False)
+        return layer(hidden, **given)
+    again: Tensor = checkpoint(layer, hidden, use_reentrant=False, **given)
     return again
 
 

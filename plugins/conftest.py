@@ -1,4 +1,4 @@
-"""What the tests of the packages here share: each package's folder is importable without being installed."""
+"""The packages beside this file, importable and registered as if they were installed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from motacli.plugins import PluginHost, load_plugins
+from motacli.plugins import GROUP, PluginHost, load_plugins
 
-PACKAGES = sorted(path.parent for path in Path(__file__).parent.glob("*/pyproject.toml"))
-sys.path[:0] = map(str, PACKAGES)
+PROJECTS = sorted(Path(__file__).parent.glob("*/pyproject.toml"))
+sys.path[:0] = [str(project.parent) for project in PROJECTS]
 
 
 @pytest.fixture(autouse=True)
@@ -34,10 +34,8 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def everything() -> PluginHost:
-    """A host with all packages here, as their entry points say."""
-    modules = {}
-    for package in PACKAGES:
-        project = tomllib.loads((package / "pyproject.toml").read_text("utf-8"))["project"]
-        modules |= {name: import_module(module) for name, module in project["entry-points"]["mota"].items()}
-    return load_plugins(entry_points=[], modules=modules)
+def host() -> PluginHost:
+    """The built-in parts and every package here, by the entry points of its pyproject.toml."""
+    read = [tomllib.loads(project.read_text("utf-8"))["project"] for project in PROJECTS]
+    points = {name: target for one in read for name, target in one["entry-points"][GROUP].items()}
+    return load_plugins(entry_points=[], modules={name: import_module(target) for name, target in points.items()})

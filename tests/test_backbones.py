@@ -73,7 +73,7 @@ def test_the_fingerprint_tells_weights_and_preprocessing_apart(tiny_backbone: An
     assert same.fingerprint() == tiny_backbone.fingerprint() != padded.fingerprint()
     with torch.no_grad():
         same.model.logit_scale += 0.1
-    changed = OpenClipBackbone(same.model, same._transform, same.tokenizer, name="tiny")
+    changed = OpenClipBackbone(same.model, same.preparation.transform, same.tokenizer, name="tiny")
     assert changed.fingerprint() != tiny_backbone.fingerprint()
 
 
@@ -146,6 +146,6 @@ def test_the_tiny_clip_computes_in_fp32_only() -> None:
 
 
 def test_a_transform_is_described_by_what_it_does(tiny_backbone: Any) -> None:
-    said = describe_transform(tiny_backbone._transform)
+    said = describe_transform(tiny_backbone.preparation.transform)
     assert "Resize(size=64, interpolation=bicubic)" in said and "mean=(0.5, 0.5, 0.5)" in said
     assert " at 0x" not in describe_transform(lambda picture: picture)

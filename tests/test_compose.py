@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from motacli.compose import (
     late_fusion,
     splice,
     sum_queries,
+    text_room,
     tokenize_pieces,
     tokenize_prompt,
 )
@@ -54,6 +56,37 @@ def test_everything_is_in_its_place(tiny_backbone: Any, n: int) -> None:
         assert torch.equal(embeddings[start : start + n], pseudo[row])
         assert torch.equal(torch.cat([embeddings[:start], embeddings[start + n : end + 1]]), around)
     assert spliced.embeddings.shape[1] == int(spliced.ends.max()) + 1
+
+
+class WithoutStart(OpenClipBackbone):
+    """A backbone whose texts begin with no marker, as SigLIP's."""
+
+    start_token = None  # type: ignore[assignment]
+
+
+def test_a_backbone_may_have_no_start_token(tiny_backbone: Any) -> None:
+    backbone = copy(tiny_backbone)
+    backbone.__class__ = WithoutStart
+    assert text_room(backbone) == text_room(tiny_backbone) + 1 == backbone.context_length - 1
+    tokens, pseudo, task = prompts(backbone), words(4), words(4, 2, seed=1)
+    spliced, usual = splice(backbone, tokens, pseudo, task), splice(tiny_backbone, tokens, pseudo, task)
+    assert torch.equal(spliced.ends, usual.ends - 1)
+    assert torch.equal(spliced.embeddings[:, :2], task)
+    for row, end in enumerate(spliced.ends.tolist()):
+        assert torch.equal(spliced.embeddings[row, : end + 1], usual.embeddings[row, 1 : end + 2])
+
+
+def test_pieces_behind_a_slot_begin_with_a_space() -> None:
+    asked: list[str] = []
+
+    class Backbone:
+        def tokenize(self, text: str) -> list[int]:
+            asked.append(text)
+            return [len(text)]
+
+    made = tokenize_pieces(Backbone(), (" a ", "dog", " ", " that "))  # type: ignore[arg-type]
+    assert asked == ["a", " dog", " that"]
+    assert made == TokenPrompt((1,), (4,), ((), (5,)))
 
 
 def test_task_prompts_stand_behind_the_start_token(tiny_backbone: Any) -> None:

@@ -20,6 +20,7 @@ from motacli.commands.session import schema_of
 from motacli.config import option_defaults, read_config
 from motacli.models import load_inversion
 from motacli.plugins import PluginHost, load_plugins
+from motacli.testing import check_inversion
 
 README = (REPOSITORY / "README.md").read_text("utf-8")
 PLUGINS = (REPOSITORY / "plugins" / "README.md").read_text("utf-8")
@@ -83,3 +84,4 @@ def test_the_plugin_of_the_plugin_guide_works(
     torch.save({"word": torch.ones(tiny_backbone.text_width)}, tmp_path / "word.pt")
     inversion = load_inversion(host, "mean-word", tiny_backbone, tmp_path / "word.pt")
     assert inversion(torch.zeros(3, tiny_backbone.joint_dim)).shape == (3, 1, tiny_backbone.text_width)
+    assert "saved" in check_inversion(module.MeanWord).passed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from motacli.adapters.options import TrainOptions
+from motacli.compiling import compiled
 from motacli.compose import TokenPrompt, batches_by_length
 from motacli.contracts import Backbone, Inversion
 from motacli.text_tower import layers_recomputed
@@ -50,7 +50,7 @@ class Composer:
         device = backbone.device.type
         chunk = options.chunk or (CPU_CHUNK if device == "cpu" else CHUNK)
         if options.compile:
-            backbone = compiled(backbone)
+            backbone = compiled(backbone, "encode_embeddings")
         return cls(adapter, backbone, inversion, chunk, _in_bf16(options.autocast, device), options.checkpointing)
 
     def __call__(self, features: Tensor, prompts: Sequence[TokenPrompt]) -> Composed:
@@ -99,13 +99,6 @@ class Composer:
 
 
 _HALVES = (torch.float16, torch.bfloat16)
-
-
-def compiled(backbone: Backbone) -> Backbone:
-    """The same backbone with its text encoder compiled for batches of any size and length."""
-    made = copy(backbone)
-    made.encode_embeddings = torch.compile(backbone.encode_embeddings, dynamic=True)  # type: ignore[method-assign]
-    return made
 
 
 def _backward(pairs: Sequence[tuple[Tensor, Tensor | None]]) -> None:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from motacli.compose import TokenPrompt
+from motacli.compose import TokenPrompt, text_room
 from motacli.contracts import Backbone, Triplet
 from motacli.errors import DataError
 
 _HINT = "remove them, or let them lose their end with --train-option long_captions=cut"
-_MARKERS = 2
 
 
 def refuse_long_targets(backbone: Backbone, triplets: Sequence[Triplet]) -> None:
     """Raise `DataError` where a target caption is longer than the text encoder reads."""
-    room = backbone.context_length - _MARKERS
+    room = text_room(backbone)
     lengths = {text: len(backbone.tokenize(text)) for text in {triplet.target_caption for triplet in triplets}}
     long = [triplet for triplet in triplets if lengths[triplet.target_caption] > room]
     if long:
@@ -25,9 +24,11 @@ def refuse_long_targets(backbone: Backbone, triplets: Sequence[Triplet]) -> None
         )
 
 
-def refuse_long_prompts(prompts: Sequence[TokenPrompt], context: int, pseudo_words: int, task_prompts: int) -> None:
+def refuse_long_prompts(
+    backbone: Backbone, prompts: Sequence[TokenPrompt], pseudo_words: int, task_prompts: int
+) -> None:
     """Raise `DataError` where a relative caption does not fit beside its pseudo-words and the task prompts."""
-    room = context - _MARKERS - task_prompts
+    room = text_room(backbone) - task_prompts
     lengths = [len(prompt) + pseudo_words * (1 + len(prompt.more)) for prompt in prompts]
     long = [row for row, length in enumerate(lengths) if length > room]
     if long:

@@ -140,7 +140,7 @@ def train_prepared(
         if training.long_captions == "refuse":
             pseudo_words = inversion(data.image[:1].to(backbone.device)).shape[1]
             task_prompts = getattr(adapter, "task_prompts", 0)
-            refuse_long_prompts(data.prompts, backbone.context_length, pseudo_words, task_prompts)
+            refuse_long_prompts(backbone, data.prompts, pseudo_words, task_prompts)
         watch.progress.log(_size(adapter, backbone))
         identity = {} if watch.work is None else _identity(adapter, backbone, inversion, data, mixture, watch)
         batches = _batches(data, training, learnt, draws)

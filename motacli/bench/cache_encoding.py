@@ -18,7 +18,8 @@ from torch.utils.data import DataLoader, Dataset
 from motacli.backbones import OpenClipBackbone
 from motacli.bench.harness import Work
 from motacli.bench.random_clip import architecture, random_backbone
-from motacli.cache import FeatureCache, build_cache
+from motacli.cache import CacheOptions, build_cache
+from motacli.cache.asking import Decode
 from motacli.contracts import ImageRef
 from motacli.encoding import PREFETCHED_BATCHES, ahead, encode_pixels
 from motacli.errors import MotaError
@@ -48,11 +49,15 @@ class PictureInputs:
 
 @dataclass(frozen=True)
 class EncodingCase:
-    """JPEGs of 640×480 through a CLIP with random weights, with as many workers as there are cores."""
+    """JPEGs of 640×480 through a CLIP with random weights, with as many workers as there are cores.
+
+    ``decode`` is what ours are; the baseline's are processes, and the ceiling is that of threads.
+    """
 
     name: str
     model: str
     pictures: int
+    decode: Decode = "threads"
 
     @property
     def sizes(self) -> Mapping[str, int]:
@@ -89,7 +94,7 @@ class EncodingCase:
 
     def ours(self, inputs: PictureInputs) -> Work:
         """Into a cache, on disk and checksummed."""
-        return lambda: _cached(inputs, available_cores())
+        return lambda: _cached(inputs, available_cores(), self.decode)
 
     def baseline(self, inputs: PictureInputs) -> Work:
         """Into a list in memory."""
@@ -172,8 +177,9 @@ def same_features(name: str, ours: np.ndarray, baseline: np.ndarray) -> int:
     return 0
 
 
-def _cached(inputs: PictureInputs, workers: int) -> np.ndarray:
-    made: FeatureCache = build_cache(inputs.out, inputs.backbone, inputs.refs, batch_size=BATCH, workers=workers)
+def _cached(inputs: PictureInputs, workers: int, decode: Decode) -> np.ndarray:
+    options = CacheOptions(decode=decode)
+    made = build_cache(inputs.out, inputs.backbone, inputs.refs, batch_size=BATCH, workers=workers, options=options)
     return made.features()
 
 

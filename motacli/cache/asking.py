@@ -6,10 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from motacli.autocast import Autocast
+from motacli.cache.computed import PLAIN
 from motacli.errors import UsageError
 
 DType = Literal["float32", "float16"]
 Layout = Literal["single", "parts"]
+Decode = Literal["threads", "processes", "gpu"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class CacheOptions:
     ``dtype`` is the number type on disk. ``layout`` says whether the finished cache is one file, or a small one over
     the parts it was made in (``<name>.parts``). ``strict`` stops at the first picture that cannot be read; otherwise it
     is left out and recorded. ``append`` adds what a finished cache does not hold yet. ``shard`` makes a piece of it.
+    ``decode`` says who decodes pictures ahead of the encoder, ``autocast`` in which number type it multiplies matrices,
+    ``compile`` whether its image tower is compiled.
     """
 
     dtype: DType = "float32"
@@ -56,3 +61,13 @@ class CacheOptions:
     strict: bool = True
     append: bool = False
     shard: Shard | None = None
+    decode: Decode = "threads"
+    autocast: Autocast = "off"
+    compile: bool = False
+
+    @property
+    def computed(self) -> dict[str, str]:
+        """What is not computed in the plain way, for the record: see `motacli.cache.computed`."""
+        decode = "gpu" if self.decode == "gpu" else PLAIN["decode"]
+        asked = {"autocast": self.autocast, "decode": decode, "compile": "yes" if self.compile else "no"}
+        return {name: value for name, value in asked.items() if value != PLAIN[name]}

@@ -9,9 +9,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from motacli.autocast import autocasting
 from motacli.cache.asking import CacheOptions
 from motacli.cache.broken import read_broken, write_broken
 from motacli.cache.columns import Columns
+from motacli.cache.computed import unlike
+from motacli.cache.decoders import DECODERS
 from motacli.cache.encoding import TEXT_BATCHES, Encoding
 from motacli.cache.fingerprints import made_of
 from motacli.cache.finishing import stored_pieces, virtual_rows, write_single, write_virtual
@@ -21,6 +24,7 @@ from motacli.cache.listing import Listing, listed
 from motacli.cache.parts import Broken, Part
 from motacli.cache.reading import FeatureCache
 from motacli.cache.work import PLAN, ROWS, Plan, Work, parts_folder, read_plan, remove_work
+from motacli.compiling import compiled, require_image_encoder
 from motacli.console import NullProgress, Progress
 from motacli.contracts import Backbone, ImageRef, ImageText
 from motacli.errors import DataError, MotaError
@@ -44,8 +48,9 @@ def build_cache(
     Until then finished parts are in the folder ``<name>.partial``, from which the same call goes on; ``resume=False``
     refuses that. A finished cache of just these pictures is left as it is. Rows are in the order of ``items``, each id
     once; what ``options.append`` adds comes behind what is there. Raises `DataError` for ids that are not unique, for
-    missing or broken pictures where ``options.strict``, and for what was begun by another backbone or for other rows;
-    `MotaError` where another process builds ``path`` or it holds something else.
+    missing or broken pictures where ``options.strict``, and for what was begun by another backbone, for other rows or
+    to be computed in another way; `UsageError` for options that do not work here; `MotaError` where another process
+    builds ``path`` or it holds something else.
     """
     path, progress, options = Path(path), progress or NullProgress(), options or CacheOptions()
     _refuse_in_the_way(path, resume)
@@ -53,6 +58,7 @@ def build_cache(
         base = FeatureCache(path) if path.is_file() else None
         if base is not None:
             base.require(backbone)
+            require_computed(base, options)
             _clear_leftovers(base)
         adding = base is not None and options.append
         with _listing(path, items, base.ids if base is not None and adding else ()) as listing:
@@ -82,13 +88,23 @@ class _Build:
         plan = self._plan(listing, batch_size)
         if self.options.strict:
             listing.require_pictures()
+        backbone = self._computing()
+        decoder = DECODERS[self.options.decode](self.backbone, workers)
         work = Work.begin(self.path, plan)
-        encoding = Encoding(work, self.backbone, batch_size, workers, self.options.strict, progress)
+        encoding = Encoding(work, backbone, batch_size, decoder, self.options.strict, progress)
         encoding.encode_pictures(listing)
         if plan.captions:
             encoding.encode_captions()
         self._finish(work, listing)
         work.remove()
+
+    def _computing(self) -> Backbone:
+        """The backbone as it is to compute."""
+        backbone = compiled(self.backbone, "encode_image") if self.options.compile else self.backbone
+        backbone = autocasting(backbone, self.options.autocast)
+        if self.options.compile:
+            require_image_encoder(backbone)
+        return backbone
 
     def _plan(self, listing: Listing, batch_size: int) -> Plan:
         source, base, shard = listing.digest(), self.base, self.options.shard
@@ -113,6 +129,7 @@ class _Build:
             shard=str(shard or ""),
             base="" if base is None else base.sha256,
             made_of=made_of(self.backbone),
+            computed=self.options.computed,
         )
 
     def _finish(self, work: Work, listing: Listing) -> None:
@@ -155,6 +172,7 @@ class _Build:
             build=plan.digest(),
             count=new + (old.count if old else 0),
             skipped=skipped,
+            computed={**(old.computed if old else {}), **plan.computed},
         ).dated()
 
     def _pieces(self, work: Work, parts: list[Part], names: Sequence[str]) -> Iterator[Columns]:
@@ -174,6 +192,15 @@ class _Build:
             ]
             for name, kind in kinds.items()
         }
+
+
+def require_computed(cache: FeatureCache, options: CacheOptions) -> None:
+    """Raise `DataError`, naming what differs, where the features of a cache are not computed as is asked."""
+    if said := unlike(cache.header.computed, options.computed):
+        raise DataError(
+            f"the features in {cache.path} were computed in another way: {said}",
+            "ask for the same, or choose another name",
+        )
 
 
 def _refuse_in_the_way(path: Path, resume: bool) -> None:

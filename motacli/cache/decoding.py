@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 
+from PIL import Image
 from torch import Tensor
 
 from motacli.cache.parts import Broken
-from motacli.contracts import Backbone, ImageRef
+from motacli.contracts import ImageRef
 from motacli.datasets import open_image
 from motacli.errors import DataError, MotaError
 
@@ -16,6 +18,9 @@ MOST_ELONGATED = 1000
 
 Pillow refuses what has more than 178,956,970 pixels, twice `PIL.Image.MAX_IMAGE_PIXELS`, before decoding it.
 """
+
+Prepare = Callable[[Image.Image], Tensor]
+"""A picture to what the encoder wants: `motacli.contracts.Backbone.preprocess`, or as much of it as can be pickled."""
 
 _UNFIT = (ValueError, RuntimeError, OSError, MemoryError)
 
@@ -36,16 +41,28 @@ class Decoded:
         return Broken(self.ref.id, self.ref.place, message.removeprefix(f"cannot decode {self.ref.place}: "))
 
 
-def decode(backbone: Backbone, ref: ImageRef, caption: str | None) -> Decoded:
+Row = tuple[ImageRef, str | None]
+"""A picture of the source, and its caption."""
+
+Decoder = Callable[[Iterable[Row], int], Generator[Decoded, None, None]]
+"""The pictures of rows in their order, so many at a time at most; closing the iterator ends who works on them."""
+
+
+def decode(prepare: Prepare, ref: ImageRef, caption: str | None) -> Decoded:
     """Open a picture and prepare it."""
     try:
         image = open_image(ref)
-        if max(image.size) > MOST_ELONGATED * min(image.size):
+        if is_elongated(image):
             width, height = image.size
             raise DataError(f"{width}×{height} pixels are more than {MOST_ELONGATED} times as long as wide")
-        return Decoded(ref, caption, backbone.preprocess(image))
+        return Decoded(ref, caption, prepare(image))
     except MotaError as error:
         return Decoded(ref, caption, error=error)
     except _UNFIT as error:
         said = " ".join(str(error).split()) or type(error).__name__
         return Decoded(ref, caption, error=DataError(f"cannot prepare {ref.place}: {said}"))
+
+
+def is_elongated(image: Image.Image) -> bool:
+    """Whether a picture is longer than `MOST_ELONGATED` allows."""
+    return max(image.size) > MOST_ELONGATED * min(image.size)

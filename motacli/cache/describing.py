@@ -24,6 +24,7 @@ class Description:
     backbone: str
     fingerprint: str
     made_of: Mapping[str, str]
+    computed: Mapping[str, str]
     dim: int
     dtype: str
     layout: str
@@ -57,6 +58,7 @@ def describe(path: Path) -> Description:
         backbone=plan.backbone,
         fingerprint=plan.fingerprint,
         made_of=plan.made_of,
+        computed=plan.computed,
         dim=plan.joint_dim,
         dtype=plan.dtype,
         layout=plan.layout,
@@ -74,6 +76,7 @@ def _finished(path: Path) -> Description:
         backbone=header.backbone,
         fingerprint=header.fingerprint,
         made_of=header.made_of,
+        computed=header.computed,
         dim=header.joint_dim,
         dtype=header.dtype,
         layout=header.layout,

@@ -1,7 +1,8 @@
 """What a build does for its rows: pictures to parts of features, then captions to parts of text features.
 
 Batches are runs of pictures that can be read, in the order of the source, and a part ends where a batch does. So every
-batch, and with it every bit of the features, is the same however often the build was interrupted.
+batch, and with it every bit of the features, is the same however often the build was interrupted. Captions are batched
+by length; prepared pictures all have one size, so there is nothing to gain from sorting them.
 """
 
 from __future__ import annotations
@@ -11,19 +12,19 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 
 import numpy as np
 
 from motacli.cache.columns import Values, joined
-from motacli.cache.decoding import Decoded, decode
+from motacli.cache.decoding import Decoded, Decoder
 from motacli.cache.listing import Listing
 from motacli.cache.manifest import replace_manifest, uncovered
 from motacli.cache.parts import Broken, Part, as_stored, captions_digest
 from motacli.cache.work import MANIFEST, Work
 from motacli.console import Progress
 from motacli.contracts import Backbone
-from motacli.encoding import PREFETCHED_BATCHES, ahead, encode_pixels, encode_texts
+from motacli.encoding import PREFETCHED_BATCHES, encode_pixels, encode_texts
 
 PART_ROWS = 4096
 TEXT_BATCHES = 16
@@ -49,7 +50,7 @@ class Encoding:
     work: Work
     backbone: Backbone
     batch_size: int
-    workers: int
+    decoder: Decoder
     strict: bool
     progress: Progress
 
@@ -59,14 +60,13 @@ class Encoding:
         left = sum(stop - start for start, stop in gaps)
         if left < len(listing):
             self.progress.log(f"going on after {len(listing) - left} of {len(listing)} pictures")
-        with _Writer(self.work) as writer:
+        refs = chain.from_iterable(listing.refs(*gap) for gap in gaps)
+        rows = self.decoder(refs, PREFETCHED_BATCHES * self.batch_size)
+        with closing(rows), _Writer(self.work) as writer:
             for start, stop in gaps:
                 writer.begin(start, stop)
-                most = PREFETCHED_BATCHES * self.batch_size
-                rows = ahead(lambda row: decode(self.backbone, *row), listing.refs(start, stop), self.workers, most)
-                with closing(rows):
-                    for row in self.progress.track(rows, "encoding pictures", stop - start):
-                        self._take(writer, row)
+                for row in self.progress.track(islice(rows, stop - start), "encoding pictures", stop - start):
+                    self._take(writer, row)
                 self._encode(writer)
                 writer.close_part(stop)
 

@@ -25,12 +25,17 @@ def export_cache(path: Path, out: Path) -> list[Path]:
     ``.text.npy``. ``.parquet`` has one column for each of these, ``.safetensors`` the ids as JSON in its metadata.
     Raises `UsageError` for other endings.
     """
+    return exporter(out)(FeatureCache(path), out)
+
+
+def exporter(out: Path) -> Callable[[FeatureCache, Path], list[Path]]:
+    """What writes the format that the ending of ``out`` names; `UsageError` for other endings."""
     export = _EXPORTS.get(out.suffix.lower())
     if export is None:
         raise UsageError(
             f"{out}: cannot export to {out.suffix or 'a name without ending'}", f"one of {', '.join(_EXPORTS)}"
         )
-    return export(FeatureCache(path), out)
+    return export
 
 
 def _to_npy(cache: FeatureCache, out: Path) -> list[Path]:

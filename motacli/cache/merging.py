@@ -9,6 +9,7 @@ from pathlib import Path
 from motacli.cache.asking import Shard
 from motacli.cache.broken import read_broken, write_broken
 from motacli.cache.columns import Columns
+from motacli.cache.computed import unlike
 from motacli.cache.fingerprints import difference, named
 from motacli.cache.finishing import stored_pieces
 from motacli.cache.header import Header
@@ -55,6 +56,8 @@ def _require_alike(one: FeatureCache, other: FeatureCache) -> None:
             f"{where} come from different backbones, {named(one.backbone, one.fingerprint)} and "
             f"{named(other.backbone, other.fingerprint)}{said}"
         )
+    if said := unlike(one.header.computed, other.header.computed):
+        raise DataError(f"{where} were computed in different ways: {said}")
     for name in ("dtype", "normalised", "joint_dim"):
         mine, yours = getattr(one.header, name), getattr(other.header, name)
         if mine != yours:
@@ -98,4 +101,5 @@ def _header(caches: Sequence[FeatureCache], source: str) -> Header:
         build="",
         count=sum(len(cache) for cache in caches),
         skipped=sum(cache.skipped for cache in caches),
+        computed={name: value for cache in caches for name, value in cache.header.computed.items()},
     ).dated()

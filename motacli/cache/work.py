@@ -6,11 +6,12 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import NoReturn
 
 from motacli.cache.columns import Columns
+from motacli.cache.computed import ROUNDING, unlike
 from motacli.cache.fingerprints import difference, named
 from motacli.cache.header import FILE
 from motacli.cache.manifest import add_to_manifest, mend_manifest, read_manifest
@@ -26,7 +27,7 @@ class Plan:
     """What an unfinished cache is to be: it goes on only as what it was begun as.
 
     ``source`` is the digest of all rows of the source; ``first`` is the first to encode, and ``rows`` how many are.
-    ``base`` is the checksum of the finished cache that they are added to.
+    ``base`` is the checksum of the finished cache that they are added to, ``computed`` what is not computed plainly.
     """
 
     backbone: str
@@ -41,10 +42,13 @@ class Plan:
     shard: str = ""
     base: str = ""
     made_of: Mapping[str, str] = field(default_factory=dict)
+    computed: Mapping[str, str] = field(default_factory=dict)
 
     def digest(self) -> str:
-        """SHA-256 (first 16 digits) of all of it."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+        """SHA-256 (first 16 digits) of all of it but what may differ between its rows."""
+        computed = {name: value for name, value in self.computed.items() if name not in ROUNDING}
+        told = {**asdict(self), "computed": computed}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
     def refuse_other(self, wanted: Plan, work: Path) -> None:
         """Raise `DataError`, saying why, where ``wanted`` is something else."""
@@ -54,6 +58,8 @@ class Plan:
                 f"not {named(wanted.backbone, wanted.fingerprint)}{difference(self.made_of, wanted.made_of)}",
                 "give the --model, --pretrained, --precision and --preprocess of the first attempt, or remove it",
             )
+        if said := unlike(self.computed, wanted.computed):
+            raise DataError(f"{work} was begun to be computed in another way: {said}", "ask for the same, or remove it")
         for name in ("dtype", "layout", "shard"):
             if getattr(self, name) != getattr(wanted, name):
                 said = f"{getattr(self, name) or 'none'}, not {getattr(wanted, name) or 'none'}"
@@ -85,7 +91,11 @@ class Work:
         with explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
         if (folder / PLAN).exists():
-            read_plan(folder).refuse_other(plan, folder)
+            begun = read_plan(folder)
+            begun.refuse_other(plan, folder)
+            plan = replace(plan, computed={**begun.computed, **plan.computed})
+            if plan.computed != begun.computed:
+                write_json(folder / PLAN, plan)
         else:
             write_json(folder / PLAN, plan)
         work = cls(path, folder, plan)
@@ -153,7 +163,7 @@ def read_plan(folder: Path) -> Plan:
     try:
         with explained(folder):
             record = json.loads((folder / PLAN).read_text("utf-8"))
-        return Plan(**{one.name: record[one.name] for one in fields(Plan)})
+        return Plan(**{one.name: record[one.name] for one in fields(Plan) if one.name in record})
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder / PLAN} is damaged: {error}", "remove the folder and begin anew") from error
 
@@ -166,5 +176,6 @@ def say_unfinished(path: Path) -> NoReturn:
     plan = read_plan(folder)
     done = sum(part.stop - part.start for part in read_manifest(folder / MANIFEST) if part.kind == "images")
     raise DataError(
-        f"{path} is unfinished: {done} of {plan.rows} pictures are encoded", "run the same `mota cache` again"
+        f"{path} is unfinished: {done} of {plan.rows} pictures are encoded",
+        "run the same `mota cache` again; `mota cache export --unfinished` writes what is there",
     )

@@ -32,6 +32,22 @@ class Layout(StrEnum):
     parts = "parts"
 
 
+class Decode(StrEnum):
+    """Who decodes pictures ahead of the encoder."""
+
+    threads = "threads"
+    processes = "processes"
+    gpu = "gpu"
+
+
+class Autocast(StrEnum):
+    """Number types of matrix products."""
+
+    off = "off"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
+
 class CacheCommand(CommandWithCommands):
     """``mota cache``, with the commands that take a finished file."""
 
@@ -56,7 +72,12 @@ ShardText = Annotated[str | None, typer.Option("--shard", metavar="N/M", help="O
 Resume = Annotated[
     bool, typer.Option("--resume/--no-resume", help="Go on with an unfinished file, as without the option.")
 ]
-Threads = Annotated[int, typer.Option("--workers", min=0, help="Threads that read pictures ahead of the encoder.")]
+Workers = Annotated[int, typer.Option("--workers", min=0, help="How many read pictures ahead of the encoder.")]
+AutocastOption = Annotated[Autocast, typer.Option("--autocast", help="Mixed precision; is recorded.")]
+Compile = Annotated[bool, typer.Option("--compile", help="torch.compile the image tower.")]
+DecodeOption = Annotated[
+    Decode, typer.Option("--decode", help="What --workers are; gpu: threads, and JPEGs on the GPU.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -81,7 +102,10 @@ def cache(
     precision: options.PrecisionOption = options.Precision.fp32,
     preprocess: options.PreprocessOption = options.Preprocess.clip,
     batch_size: options.BatchSize = 64,
-    workers: Threads = 0,
+    workers: Workers = 0,
+    decode: DecodeOption = Decode.threads,
+    autocast: AutocastOption = Autocast.off,
+    compile: Compile = False,
     dtype: StoredOption = None,
     layout: LayoutOption = Layout.single,
     strict: Strict = False,
@@ -94,13 +118,23 @@ def cache(
     Interrupted, even by a power cut, the same command goes on. Pictures that cannot be read are left out and listed in
     FILE.errors.jsonl.
     """
-    from motacli.cache import build_cache
+    from motacli.cache import CacheOptions, build_cache
+    from motacli.cache.asking import Shard
     from motacli.evaluating import build_unit_caches
     from motacli.models import BackboneChoice, load_backbone
 
     current = session(ctx)
     _refuse_mixtures(ctx)
-    asked = _options(dtype, layout, strict, append, shard)
+    asked = CacheOptions(
+        dtype="float16" if dtype is Stored.fp16 else "float32",
+        layout=layout.value,
+        strict=strict,
+        append=append,
+        shard=None if shard is None else Shard.parse(shard),
+        decode=decode.value,
+        autocast=autocast.value,
+        compile=compile,
+    )
     choice = BackboneChoice(model, pretrained, device, precision.value, preprocess.value)
     how = How(batch_size=batch_size, workers=workers, progress=current.console, resume=resume, options=asked)
     if benchmark is not None and data_root is not None:
@@ -129,19 +163,6 @@ class How(TypedDict):
     progress: Console
     resume: bool
     options: CacheOptions
-
-
-def _options(dtype: Stored | None, layout: Layout, strict: bool, append: bool, shard: str | None) -> CacheOptions:
-    from motacli.cache import CacheOptions
-    from motacli.cache.asking import Shard
-
-    return CacheOptions(
-        dtype="float16" if dtype is Stored.fp16 else "float32",
-        layout=layout.value,
-        strict=strict,
-        append=append,
-        shard=None if shard is None else Shard.parse(shard),
-    )
 
 
 def _refuse_mixtures(ctx: typer.Context) -> None:

@@ -18,6 +18,7 @@ Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Feature fi
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where the result goes; nothing is ever overwritten.")]
 Wanted = Annotated[str | None, typer.Option("--model", help="Compare with this backbone, and say what differs.")]
 Known = Annotated[str, typer.Option("--model", help="The backbone that made the features.")]
+Unfinished = Annotated[bool, typer.Option("--unfinished", help="What is finished of a file under way.")]
 Ids = Annotated[
     Path | None, typer.Option("--ids", help="Ids of a .npy file: .txt (one a line), .json, .jsonl, .npy or .parquet.")
 ]
@@ -88,12 +89,22 @@ def merge(ctx: typer.Context, files: Files, out: Out) -> None:
 
 
 @app.command("export")
-def export(ctx: typer.Context, file: File, out: Out) -> None:
-    """Write the features for other tools: .npy (ids as .jsonl), .parquet or .safetensors, by the ending of --out."""
+def export(ctx: typer.Context, file: File, out: Out, unfinished: Unfinished = False) -> None:
+    """Write the features for other tools: .npy (ids as .jsonl), .parquet or .safetensors, by the ending of --out.
+
+    With --unfinished they are those that are finished of a file whose builder may go on meanwhile, and --out may be a
+    feature file (.h5), too.
+    """
     from motacli.cache.exporting import export_cache
+    from motacli.cache.unfinished import export_finished
 
     current = session(ctx)
-    current.console.table([{"file": path} for path in export_cache(file, out)])
+    if unfinished:
+        found, files = export_finished(file, out)
+        current.console.log(f"{found.done} of {found.plan.rows} pictures are done, {len(found)} of them have features")
+    else:
+        files = export_cache(file, out)
+    current.console.table([{"file": path} for path in files])
 
 
 @app.command("import")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from motacli.compose import TokenPrompt, tokenize_pieces
+from motacli.compose import TokenPrompt, text_room, tokenize_pieces
 from motacli.contracts import Backbone
 from motacli.inversions.data import PairFeatures, photo_prompt, require_captions, spliced_features
 from motacli.inversions.keywords import KeywordTagger, Run, Tagger, find_tagger
@@ -97,7 +97,7 @@ class MaskedPrompts:
         if not caption.strip():
             return self._empty
         prompt = tokenize_pieces(self._backbone, self._mask(caption, self._runs[row], rng))
-        lost = len(prompt.prefix) + 3 > self._backbone.context_length  # no slot within the context
+        lost = len(prompt.prefix) >= text_room(self._backbone)  # no slot within the context
         return self._empty if lost else prompt
 
 

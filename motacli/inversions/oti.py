@@ -62,6 +62,7 @@ def invert(
     *,
     seed: int = 0,
     first: int = 0,
+    alike: bool = False,
     progress: Progress | None = None,
     work: Path | None = None,
 ) -> Tensor:
@@ -70,7 +71,8 @@ def invert(
     Each step pulls a random template with the pseudo-word to the picture, and a phrase with the pseudo-word in its
     concept's place to the phrase as it was: ``(L_cos + a L_phrase) / (1 + a)``; without ``phrases`` the first alone.
     ``first`` is the number of the first picture, by which phrases are drawn. Batches that are done are kept in ``work``
-    and not done again. The result depends on seed, picture numbers and batch size only.
+    and not done again. The result depends on seed, picture numbers and batch size only; with ``alike`` all pictures
+    start from one pseudo-word and have the same templates, so that none depends on its neighbours either [ours].
     """
     frames = [_frame(backbone, text) for text in (templates() if options.templates == "palavra" else SHORT_TEMPLATES)]
     progress = progress or NullProgress()
@@ -78,11 +80,11 @@ def invert(
     for start in range(0, len(image), options.batch_size):
         part = image[start : start + options.batch_size]
         path = None if work is None else work / f"{first + start:09d}.safetensors"
-        made_by = "" if path is None else _made_by(backbone, part, options, seed)
+        made_by = "" if path is None else _made_by(backbone, part, options, seed) + " alike" * alike
         words = None if path is None else read_part(path, made_by)
         if words is None:
             bar = f"optimising pseudo-words {start + 1} to {start + len(part)} of {len(image)}"
-            words = _invert_batch(backbone, part, phrases, frames, options, seed, first + start, progress, bar)
+            words = _invert_batch(backbone, part, phrases, frames, options, seed, first + start, alike, progress, bar)
             if path is not None:
                 write_part(path, words, made_by)
         done.append(words.to(image.device))
@@ -97,22 +99,25 @@ def _invert_batch(
     options: OTIOptions,
     seed: int,
     first: int,
+    alike: bool,
     progress: Progress,
     bar: str,
 ) -> Tensor:
-    rng = drawing(seed, first)
-    words = first_words(len(image), backbone.text_width, seed, first).to(image.device).requires_grad_(True)
-    average, rows = words.detach().clone(), range(first, first + len(image))
+    stream = 0 if alike else first
+    rng, count = drawing(seed, stream), len(image)
+    words = first_words(1 if alike else count, backbone.text_width, seed, stream)
+    words = words.expand(count, -1).clone().to(image.device).requires_grad_(True)
+    average, rows = words.detach().clone(), range(first, first + count)
     optimizer = torch.optim.AdamW([words], lr=options.lr, weight_decay=options.wd)
     for _ in progress.track(range(options.steps), bar):
-        picked = [rng.choice(frames) for _ in rows]
+        picked = [rng.choice(frames)] * count if alike else [rng.choice(frames) for _ in rows]
         loss = cosine_loss(spliced_features(backbone, picked, words[:, None]), image)
         if phrases is not None and options.phrase_weight:
             prompts, wholes = phrases.draw(rows, rng)
             keep = cosine_loss(spliced_features(backbone, prompts, words[:, None]), wholes)
             loss = (loss + options.phrase_weight * keep) / (1 + options.phrase_weight)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        (loss * count if alike else loss).backward()  # a mean's gradients would shrink with more neighbours
         optimizer.step()
         average.mul_(options.ema).add_(words.detach(), alpha=1 - options.ema)
     return average
@@ -163,6 +168,7 @@ class SearleOTI(nn.Module):
 
     @torch.enable_grad()
     def forward(self, features: Tensor) -> Tensor:
-        """Image features ``(B, d)``, not normalised, to pseudo-words ``(B, 1, w)``; equal pictures get equal words."""
+        """Image features ``(B, d)``, not normalised, to pseudo-words ``(B, 1, w)``, whatever the other pictures are."""
         unique, rows = torch.unique(F.normalize(features, dim=1), dim=0, return_inverse=True)
-        return invert(self._backbone, unique, None, self.options, progress=self._progress)[rows][:, None]
+        words = invert(self._backbone, unique, None, self.options, alike=True, progress=self._progress)
+        return words[rows][:, None]

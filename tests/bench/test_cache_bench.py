@@ -13,6 +13,7 @@ from motacli.bench.cache_rows import ReadingCase, WritingCase
 from motacli.bench.harness import compare
 from motacli.bench.memory import Peak
 from motacli.bench.random_clip import MINIATURE, Architecture, VisionShape
+from motacli.cache import CacheOptions, FeatureCache, build_cache
 from motacli.errors import MotaError
 
 
@@ -20,7 +21,7 @@ from motacli.errors import MotaError
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     shape = Architecture(MINIATURE, VisionShape(1, 32, 32, 32, 64))
     monkeypatch.setattr(cache_encoding, "architecture", lambda name: shape)
-    monkeypatch.setattr(cache_encoding, "_workers", lambda: 1)
+    monkeypatch.setattr(cache_encoding, "available_cores", lambda: 1)
     monkeypatch.setattr("motacli.bench.harness.peak_memory", lambda side: Peak(1, 2))
     monkeypatch.setattr("motacli.bench.harness.SETTLING", 0.0)
 
@@ -55,4 +56,18 @@ def test_the_real_cases_are_those_of_the_issue() -> None:
     cases = {case.name: case for case in find_cases("cache")}
     assert cases["encode"].sizes["pictures"] == 2000 and cases["write"].sizes["megabytes"] == 1536
     assert cases["read"].sizes["picked"] == 4096 and cache_rows.WIDTH == 768
+    decoders = {name: case.decode for name, case in cases.items() if isinstance(case, EncodingCase)}
+    assert decoders == {"encode": "threads", "encode-processes": "processes"}
     assert {"memory-1000", "memory-10000", "memory-100000"} < set(cases)
+
+
+def test_ours_are_decoded_as_the_case_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[CacheOptions] = []
+
+    def noted(*given: Any, options: CacheOptions, **how: Any) -> FeatureCache:
+        asked.append(options)
+        return build_cache(*given, **how)
+
+    monkeypatch.setattr(cache_encoding, "build_cache", noted)
+    case = EncodingCase("encode-processes", "mini", 2, decode="processes")
+    assert len(case.ours(case.inputs(0))()) == 2 and [options.decode for options in asked] == ["processes"]

@@ -31,6 +31,11 @@ class Stopping:
         return call(*given)
 
 
+def shrunk(image: Image.Image) -> Tensor:
+    """A picture of 4×4 pixels, as it is if it has that size."""
+    return torch.from_numpy(np.asarray(image.resize((4, 4)), np.float32).transpose(2, 0, 1) / 255)
+
+
 class Colour:
     """A backbone whose image feature is the mean colour: for what has nothing to do with CLIP."""
 
@@ -40,7 +45,7 @@ class Colour:
         return "c0104c0104c0104c"
 
     def preprocess(self, image: Image.Image) -> Tensor:
-        return torch.from_numpy(np.asarray(image, np.float32).transpose(2, 0, 1) / 255)
+        return shrunk(image)
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         return pixels.mean(dim=(2, 3))
@@ -50,6 +55,12 @@ class Colour:
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         return torch.tensor([[float(len(text)), 1.0, 0.0] for text in texts])
+
+
+class Portable(Colour):
+    """The same, for processes that prepare its pictures."""
+
+    preparation = staticmethod(shrunk)
 
 
 def paint(folder: Path, name: str, colour: tuple[int, int, int]) -> ImageRef:

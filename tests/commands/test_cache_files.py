@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from motacli.cache import FeatureCache
+from motacli.cache import CacheOptions, FeatureCache, build_cache
 from motacli.cli import build_app, main
+from motacli.datasets import open_pictures
 from motacli.plugins import PluginHost
 
 WORDS = ("info", "verify", "repair", "merge", "export", "import")
@@ -132,3 +135,52 @@ def test_a_missing_file_is_told(run: Any, tmp_path: Path) -> None:
     for word in ("info", "verify", "repair"):
         code, _, err = run(word, tmp_path / "none.h5")
         assert code == 1 and "no such feature file" in err and not list(tmp_path.iterdir())
+
+
+def test_what_is_finished_of_a_file_under_way(pictures: Path, tmp_path: Path, run: Any) -> None:
+    class Interrupted:
+        name, joint_dim, device, calls = "grey", 3, "cpu", 0
+
+        def fingerprint(self) -> str:
+            return "0" * 16
+
+        def preprocess(self, image: Any) -> Any:
+            return torch.zeros(3, 1, 1)
+
+        def encode_image(self, pixels: Any) -> Any:
+            self.calls += 1
+            if self.calls == 3:
+                raise KeyboardInterrupt
+            return torch.ones(len(pixels), 3)
+
+    out = tmp_path / "f.h5"
+    with pytest.raises(KeyboardInterrupt):
+        build_cache(out, Interrupted(), open_pictures(pictures), batch_size=2, options=CacheOptions(strict=False))  # type: ignore[arg-type]
+    code, printed, err = run("export", out, "-o", tmp_path / "part.h5", "--unfinished", "--json")
+    assert code == 0 and json.loads(printed) == [{"file": str(tmp_path / "part.h5")}]
+    assert "5 of 6 pictures are done, 4 of them have features" in err
+    assert FeatureCache(tmp_path / "part.h5").ids == ("a.png", "b-1.png", "b/x.png", "d.png")
+    code, printed, _ = run("export", out, "-o", tmp_path / "part.npy", "--unfinished", "--json")
+    assert code == 0 and len(json.loads(printed)) == 2 and np.load(tmp_path / "part.npy").shape == (4, 3)
+    code, _, err = run("export", out, "-o", tmp_path / "part.txt", "--unfinished")
+    assert code == 2 and "cannot export to .txt" in err
+    code, _, err = run("export", tmp_path / "part.h5", "-o", tmp_path / "again.h5", "--unfinished")
+    assert code == 1 and "part.h5 is complete" in err
+    assert sorted(file.name for file in tmp_path.iterdir() if file != out) == [
+        "f.h5.partial",
+        "part.h5",
+        "part.h5.errors.jsonl",
+        "part.jsonl",
+        "part.npy",
+    ]
+
+
+def test_speed_that_costs_bits_is_asked_for_and_shown(pictures: Path, tmp_path: Path, run: Any) -> None:
+    out = tmp_path / "f.h5"
+    assert run(pictures, "-o", out, "--autocast", "bf16", "--device", "cpu")[0] == 0
+    assert json.loads(run("info", out, "--json")[1])["computed"] == {"autocast": "bf16"}
+    assert "autocast" in run("info", out)[1] and run("verify", out, "--model", "tiny")[0] == 0
+    code, _, err = run(pictures, "-o", out, "--append", "--device", "cpu")
+    assert code == 1 and "were computed in another way: autocast (bf16, not off)" in err
+    code, _, err = run(pictures, "-o", tmp_path / "g.h5", "--decode", "processes")
+    assert code == 2 and "--decode processes needs some (give --workers 1 or more)" in err.replace("\n", " ")
