@@ -44,11 +44,20 @@ def test_their_own_tests_pass(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_skeleton_is_tidy(kind: str, folder: Path) -> None:
-    settings = ("--config", str(REPOSITORY / "pyproject.toml"))
-    for words in (("check", "--no-cache"), ("format", "--check", "--no-cache")):
-        done = python("-m", "ruff", *words, *settings, ".", cwd=folder / kind)
+@pytest.mark.parametrize("name", ["my", "some", "some-longer"])
+def test_a_skeleton_is_tidy(name: str, kind: str, tmp_path: Path) -> None:
+    """As a project of its own, in which mota is third party; with names that are short and long."""
+    write_skeleton(f"{name}-{kind}", kind, tmp_path / "made")
+    ours = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["ruff"]
+    style = ("--isolated", "--no-cache", "--line-length", str(ours["line-length"]))
+    style += ("--target-version", ours["target-version"])
+    for words in (("check", "--select", ",".join(ours["lint"]["select"])), ("format", "--check")):
+        done = python("-m", "ruff", *words, *style, ".", cwd=tmp_path / "made")
         assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_skeleton_is_a_package(kind: str, folder: Path) -> None:
     project = tomllib.loads((folder / kind / "pyproject.toml").read_text())["project"]
     points = project["entry-points"]["mota"]
     assert project["name"] == f"mota-some-{kind}" and points == {f"some-{kind}": f"mota_some_{kind}"}
