@@ -12,6 +12,7 @@ from PIL import Image
 
 from motacli import DataError, UnknownNameError, load_plugins
 from motacli.cli import main
+from motacli.testing import check_benchmark
 
 HEAD = "reference,caption,target\n"
 HOST = load_plugins(entry_points=[], modules={"csv-benchmark": mota_example_benchmark})
@@ -29,6 +30,10 @@ def root(tmp_path: Path) -> Path:
 
 def write(root: Path, text: str) -> None:
     (root / "test.csv").write_text(text, encoding="utf-8")
+
+
+def test_it_keeps_its_contract(root: Path) -> None:
+    check_benchmark(CsvBenchmark, root)
 
 
 def test_queries_and_gallery(root: Path) -> None:

@@ -14,6 +14,7 @@ from mota_example_inversion.network import ATTRIBUTES, FineObjective, FineOption
 from motacli import DataError, load_plugins
 from motacli.cli import main
 from motacli.inversions.data import PairFeatures
+from motacli.testing import check_inversion
 from motacli.tiny.clip import load_tiny
 from motacli.tiny.make import make_pairs
 from motacli.tiny.mini import write_fashioniq
@@ -32,6 +33,10 @@ def pairs(backbone: Any, count: int = 6) -> PairFeatures:
     return PairFeatures(
         text + 0.1 * torch.randn(text.shape, generator=torch.Generator().manual_seed(0)), captions, text
     )
+
+
+def test_it_keeps_its_contract() -> None:
+    check_inversion(FineWords)
 
 
 def test_a_subject_and_attributes(backbone: Any) -> None:

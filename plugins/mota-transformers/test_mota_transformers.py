@@ -24,6 +24,7 @@ from motacli.errors import DataError, MotaError, UnknownNameError, UsageError
 from motacli.inversions.pic2word import Pic2Word
 from motacli.models import BackboneChoice, load_backbone
 from motacli.plugins import PluginHost
+from motacli.testing import check_backbone
 from motacli.tiny.make import make_pairs
 from motacli.tiny.mini import write_fashioniq
 
@@ -221,7 +222,7 @@ def far(one: torch.Tensor, other: torch.Tensor) -> float:
 # ------------------------------------------------------------------------------------------------ equality
 
 
-def test_it_is_a_backbone_with_text_weights(backbone: Any, name: str) -> None:
+def test_it_is_a_backbone_with_text_weights(backbone: Any, folder: Path, name: str) -> None:
     assert isinstance(backbone, Backbone) and isinstance(backbone, TunableText)
     assert backbone.causal == (name in CAUSAL) and backbone.context_length == (77 if name in CAUSAL else 64)
     assert (backbone.start_token is None) == (name not in CAUSAL)
@@ -230,6 +231,7 @@ def test_it_is_a_backbone_with_text_weights(backbone: Any, name: str) -> None:
     assert backbone.logit_scale == pytest.approx(float(backbone.model.logit_scale.exp()))
     assert backbone.parameter_count() == sum(p.numel() for p in backbone.model.parameters())
     assert not any(p.requires_grad for p in backbone.model.parameters())
+    check_backbone(backbone, load=lambda device: load_hf(str(folder), device=device))
 
 
 @torch.no_grad()
