@@ -39,7 +39,7 @@ def test_an_example_is_short(package: Path) -> None:
     assert len(lines) < 150 + 20 * ("benchmark" in package.name)
 
 
-@pytest.mark.parametrize("package", EXAMPLES, ids=lambda path: path.name)
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
 def test_its_commands_have_these_options(package: Path, host: PluginHost) -> None:
     text = (package / "README.md").read_text("utf-8").replace("\n", " ")
     lines = [line for block in readme(package, "sh") for line in block.splitlines() if line.startswith("mota ")]

@@ -6,6 +6,7 @@ Every model is tiny and random, made here and saved to a folder: nothing is fetc
 from __future__ import annotations
 
 import json
+import re
 import string
 from collections.abc import Callable
 from pathlib import Path
@@ -443,6 +444,13 @@ def test_the_whole_method_through_the_command_line(
     assert all(score for score in scores)
     refused = main(["eval", *benchmark, "--adapter", str(tmp_path / "mota"), "--inversion", phi], host=host)
     assert refused != 0 and "tiny" in capsys.readouterr().err
+
+
+def test_the_model_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (source,) = re.findall(r"^```python\n(.*?)^```$", Path(__file__).with_name("README.md").read_text(), re.M | re.S)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(source, "README.md", "exec"), {})
+    assert load_hf("./tiny-clip").joint_dim == 24
 
 
 def test_listed_and_named(host: PluginHost, capsys: pytest.CaptureFixture[str]) -> None:
