@@ -226,7 +226,8 @@ class Backbone(Protocol):
     causal: bool
 
     @property
-    def device(self) -> torch.device: ...
+    def device(self) -> torch.device:
+        """Where the weights are."""
 
     @property
     def logit_scale(self) -> float:
@@ -253,7 +254,8 @@ class Backbone(Protocol):
         """The marker that every text begins with; None where the model's texts have none (SigLIP)."""
 
     @property
-    def end_token(self) -> int: ...
+    def end_token(self) -> int:
+        """Id of the end marker, where the text feature is read."""
 
     def embed_tokens(self, ids: Tensor) -> Tensor:
         """Token ids ``(B, L)`` to embeddings ``(B, L, w)``, positions not yet added."""
@@ -310,7 +312,8 @@ class Inversion(Protocol):
 
     name: str
 
-    def __call__(self, features: Tensor) -> Tensor: ...
+    def __call__(self, features: Tensor) -> Tensor:
+        """Image features ``(B, d)``, not normalised, to pseudo-words ``(B, n, w)``."""
 
 
 class TrainableInversion(Inversion, Protocol):
@@ -388,7 +391,8 @@ class TripletGenerator(Protocol):
     name: str
 
     @property
-    def info(self) -> GeneratorInfo: ...
+    def info(self) -> GeneratorInfo:
+        """What each of its records says about it."""
 
     def generate(self, rows: Iterable[ImageText]) -> Iterator[Outcome]:
         """Exactly one outcome for each row, in any order; rows may be read ahead of the answers."""
@@ -404,7 +408,8 @@ class LLMClient(Protocol):
     name: str
     model: str
 
-    async def complete(self, request: ChatRequest) -> ChatAnswer: ...
+    async def complete(self, request: ChatRequest) -> ChatAnswer:
+        """The answer to one request."""
 
 
 class Register(Protocol):

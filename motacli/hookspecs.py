@@ -23,7 +23,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def register_backbones(register: Register) -> None:
-    """Targets: ``(model: str, pretrained: str | None, *, device: str, precision: str) -> Backbone``.
+    """Targets: ``(model, pretrained=None, *, device, precision, preprocessing) -> Backbone``, all of them strings.
 
     A backbone named ``tiny`` answers ``--model tiny``; one named ``open_clip`` is the default for every other model
     name, and ``--model NAME:REST`` asks backbone ``NAME`` for model ``REST``.
@@ -37,7 +37,12 @@ def register_inversions(register: Register) -> None:
 
 @hookspec
 def register_adapters(register: Register) -> None:
-    """Targets: an adapter class with ``Class.Options`` (a frozen dataclass) and ``Class(backbone, options)``."""
+    """Targets: an adapter class with ``Class.Options`` (a frozen dataclass) and ``Class(backbone, options)``.
+
+    What ``mota train`` trains is a `torch.nn.Module` with an attribute ``options``. Called as ``adapter(backbone,
+    inversion, features, prompts)`` it gives composed features ``(B, d)`` and gates ``(B, K)``, ones ``(B, 1)`` where
+    nothing is mixed; `motacli.adapters.unmixed.Unmixed` makes that call from ``compose``.
+    """
 
 
 @hookspec

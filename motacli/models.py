@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -39,11 +39,8 @@ def load_backbone(host: PluginHost, choice: BackboneChoice) -> Backbone:
     """
     name, model = _component_and_model(host, choice.model)
     device = resolve_device(choice.device)
-    load: Callable[..., Any] = host.component("backbones", name).load()
-    return cast(
-        Backbone,
-        load(model, choice.pretrained, device=device, precision=choice.precision, preprocessing=choice.preprocess),
-    )
+    how = {"device": device, "precision": choice.precision, "preprocessing": choice.preprocess}
+    return cast(Backbone, host.component("backbones", name).make(model, choice.pretrained, **how))
 
 
 def resolve_device(device: str) -> str:
@@ -71,13 +68,28 @@ def load_inversion(host: PluginHost, name: str, backbone: Backbone, weights: Pat
         if weights is not None:
             raise UsageError(f"{name} has weights of its own", "leave --inversion-weights out, or name an inversion")
         name, weights = run_weights(Path(name))
-    factory: Any = host.component("inversions", name).load()
+    component = host.component("inversions", name)
+    factory: Any = component.load()
     if hasattr(factory, "for_backbone"):
         if weights is not None:
             raise UsageError(f"inversion {name!r} has no weights", "leave --inversion-weights out")
-        return cast(Inversion, factory.for_backbone(backbone))
+        with component.blamed():
+            made = factory.for_backbone(backbone)
+        return cast(Inversion, component.checked(made))
     path = local_weights(weights) if weights else _shipped(name, backbone)
-    return cast(Inversion, read_inversion(path, factory, backbone, host))
+    with component.blamed():
+        phi = component.checked(read_inversion(path, factory, backbone, host))
+        _refuse_other_shapes(phi, backbone)
+    return cast(Inversion, phi)
+
+
+def _refuse_other_shapes(phi: Any, backbone: Backbone) -> None:
+    """Run the network once: its pseudo-words have to be ``(B, n, w)``."""
+    with torch.no_grad():
+        words = phi(torch.zeros(2, backbone.joint_dim, device=backbone.device))
+    shape = tuple(getattr(words, "shape", ()))
+    if len(shape) != 3 or shape[1] < 1 or (shape[0], shape[2]) != (2, backbone.text_width):
+        raise TypeError(f"2 features give pseudo-words of shape {shape}, not (2, n, {backbone.text_width})")
 
 
 def _component_and_model(host: PluginHost, model: str) -> tuple[str, str]:

@@ -19,6 +19,7 @@ import pluggy
 from motacli import hookspecs
 from motacli.components import KINDS, Component, one_line, one_of
 from motacli.errors import MotaError, UnknownNameError, UsageError, did_you_mean
+from motacli.plugin_notes import HookCall, HookCalls, clashes, heavy_modules, loading_notes
 
 if TYPE_CHECKING:
     import typer
@@ -38,7 +39,11 @@ class EntryPointLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PluginRow:
-    """One line of ``mota plugins``: ``status`` is ok, failed or disabled, ``components`` are ``kind:name``."""
+    """One line of ``mota plugins``: ``status`` is ok, failed or disabled, ``components`` are ``kind:name``.
+
+    ``reason`` says why a plugin failed, and of one that is ok what its author or its user should know: that loading it
+    was slow or imported something heavy, or that another plugin offers a part of the same name.
+    """
 
     name: str
     version: str
@@ -57,6 +62,7 @@ class _Plugin:
     manager: pluggy.PluginManager | None = None
     hooks: tuple[str, ...] = ()
     components: list[Component] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
 
     def register(self, kind: str) -> Callable[..., None]:
         """The callback that the hook of this kind receives, bound to this plugin."""
@@ -79,16 +85,23 @@ class PluginHost:
     def __init__(self, warn: Callable[[str], None]) -> None:
         self._warn = warn
         self._plugins: list[_Plugin] = []
+        self._calls = HookCalls()
 
     def add(self, name: str, load: Callable[[], object], *, version: str = "") -> None:
         """Load one plugin and ask it for its components; whatever goes wrong becomes a ``failed`` row."""
-        plugin = _Plugin(name, version)
+        plugin, before, first = _Plugin(name, version), heavy_modules(), len(self._calls.made)
         with self._isolated(plugin):
             if any(name == other.name for other in self._plugins):
                 raise ValueError(f"another plugin is called {name!r} too")
-            plugin.manager, plugin.hooks = _manage(load(), name)
+            with self._calls.timed(name, "import"):
+                module = load()
+            plugin.manager, plugin.hooks = _manage(module, name)
             for kind, hook in KINDS.items():
-                getattr(plugin.manager.hook, hook)(register=plugin.register(kind))
+                if hook in plugin.hooks:
+                    with self._calls.timed(name, hook):
+                        getattr(plugin.manager.hook, hook)(register=plugin.register(kind))
+        seconds = sum(call.seconds for call in self._calls.made[first:])
+        plugin.notes = loading_notes(seconds, heavy_modules() - before)
         self._plugins.append(plugin)
 
     def add_row(self, name: str, status: str, reason: str) -> None:
@@ -100,10 +113,11 @@ class PluginHost:
 
     def rows(self) -> list[PluginRow]:
         """How every plugin fared, built-ins first."""
-        return [
-            PluginRow(p.name, p.version, p.status, p.reason, p.hooks, tuple(f"{c.kind}:{c.name}" for c in p.components))
-            for p in self._plugins
-        ]
+        return [self._row(plugin) for plugin in self._plugins]
+
+    def hook_calls(self) -> list[HookCall]:
+        """Every import and hook call so far, in their order; hooks of commands are called by `build_app` alone."""
+        return list(self._calls.made)
 
     def components(self, kind: str) -> list[Component]:
         """Every usable component of a kind, in order of registration."""
@@ -131,8 +145,9 @@ class PluginHost:
             converted = None
             with self._isolated(plugin):
                 app = typer.Typer()
-                plugin.manager.hook.register_commands(app=app)
-                converted = convert(app)
+                with self._calls.timed(plugin.name, "register_commands"):
+                    plugin.manager.hook.register_commands(app=app)
+                    converted = convert(app)
             if converted is not None:
                 yield plugin.name, converted
 
@@ -142,6 +157,14 @@ class PluginHost:
         if not failed:
             return ""
         return f"plugin {', '.join(map(repr, failed))} failed and might have offered it: see `mota plugins`"
+
+    def _row(self, plugin: _Plugin) -> PluginRow:
+        reason = plugin.reason
+        if plugin.status == "ok":
+            others = [c for p in self._plugins if p.status == "ok" and p is not plugin for c in p.components]
+            reason = "; ".join([*plugin.notes, *clashes(plugin.components, others)])
+        offered = tuple(f"{c.kind}:{c.name}" for c in plugin.components)
+        return PluginRow(plugin.name, plugin.version, plugin.status, reason, plugin.hooks, offered)
 
     def _raise_unknown(self, kind: str, name: str, known: list[Component]) -> None:
         for plugin in self._plugins:

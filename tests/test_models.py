@@ -32,13 +32,13 @@ def asked() -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture
-def recording(asked: list[tuple[Any, ...]]) -> PluginHost:
-    """A host whose backbones are called tiny2 and open_clip, and only note what they are asked for."""
+def recording(asked: list[tuple[Any, ...]], tiny_backbone: Any) -> PluginHost:
+    """A host whose backbones are called tiny2 and open_clip2, and note what they are asked for."""
     module = ModuleType("recording")
 
     def register_backbones(register: Any) -> None:
         for name in ("tiny2", "open_clip2"):
-            register(name, lambda *words, name=name, **more: asked.append((name, *words, more)))
+            register(name, lambda *words, name=name, **more: asked.append((name, *words, more)) or tiny_backbone)
 
     module.register_backbones = hookimpl(register_backbones)  # type: ignore[attr-defined]
     return load_plugins(entry_points=[], modules={"recording": module}, only=[])
@@ -57,9 +57,16 @@ def test_words_reach_the_named_component(
 
 
 @pytest.mark.parametrize("model", ["ViT-B-32", "hf-hub:owner/model", "local-dir:/models/x"])
-def test_everything_else_is_open_clips(model: str, monkeypatch: pytest.MonkeyPatch, host: PluginHost) -> None:
+def test_everything_else_is_open_clips(
+    model: str, monkeypatch: pytest.MonkeyPatch, host: PluginHost, tiny_backbone: Any
+) -> None:
     seen: list[str] = []
-    monkeypatch.setattr("motacli.backbones.load_open_clip", lambda model, *words, **more: seen.append(model))
+
+    def load_open_clip(model: str, *words: Any, **more: Any) -> Any:
+        seen.append(model)
+        return tiny_backbone
+
+    monkeypatch.setattr("motacli.backbones.load_open_clip", load_open_clip)
     load_backbone(host, BackboneChoice(model, device="cpu"))
     assert seen == [model]
 

@@ -148,7 +148,7 @@ class OwnData:
         """Read the benchmarks; `DataError` for files that are wanting or do not belong together."""
         found, shown = {}, {}
         for own in self.benchmarks:
-            benchmark: Any = host.component("benchmarks", own.name).load()()
+            benchmark: Any = host.component("benchmarks", own.name).make()
             mini = MiniBenchmark.load(benchmark, own.root, own.features, backbone, self.split)
             if not all(query.targets for data in mini.units for query in data.unit.queries):
                 raise DataError(f"this split of {own.name} keeps its targets secret", "ablate on another --split")

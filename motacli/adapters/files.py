@@ -119,9 +119,10 @@ def load_adapter(host: PluginHost, folder: Path, backbone: Backbone, inversion: 
     """
     record = read_adapter_record(folder)
     _refuse_other_parts(record, folder, backbone, inversion)
-    target = host.component("adapters", record.adapter).load()
+    component = host.component("adapters", record.adapter)
+    target: Any = component.load()
     where = f"{folder / 'adapter.json'}, options of adapter {record.adapter!r}"
-    adapter = target(backbone, parse_options(target.Options, record.options, where))  # type: ignore[attr-defined]
+    adapter = component.make(backbone, parse_options(target.Options, record.options, where))
     try:
         state = load_weights(folder / WEIGHTS, f"adapter {record.adapter!r}")
     except DataError as error:

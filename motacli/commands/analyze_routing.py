@@ -116,7 +116,7 @@ def _of_benchmark(ctx: typer.Context, parts: Parts) -> RoutedQueries:
     from motacli.evaluating import encode_units, select_units
 
     given, current = ctx.params, session(ctx)
-    dataset = current.host.component("benchmarks", given["benchmark"]).load()()
+    dataset = current.host.component("benchmarks", given["benchmark"]).make()
     rules = dataset.protocol(given["protocol"])
     units = select_units(dataset, given["data_root"], rules, given["split"], given["part"] or ())
     data = encode_units(

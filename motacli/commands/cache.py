@@ -141,7 +141,7 @@ def cache(
         from motacli.runs import refuse_existing
 
         refuse_existing(out)
-        units = current.host.component("benchmarks", benchmark).load()().load(data_root, split, part or ())
+        units = current.host.component("benchmarks", benchmark).make().load(data_root, split, part or ())
         caches = build_unit_caches(out, load_backbone(current.host, choice), units, **how)
     else:
         from motacli.datasets import open_any, open_source

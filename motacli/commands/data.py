@@ -47,7 +47,7 @@ def check(
 
     current = session(ctx)
     found = check_benchmark(
-        current.host.component("benchmarks", benchmark).load()(),
+        current.host.component("benchmarks", benchmark).make(),
         data_root,
         split,
         part or (),

@@ -131,7 +131,7 @@ def evaluate(
 
     current = session(ctx)
     _refuse_mixtures(ctx)
-    dataset = current.host.component("benchmarks", benchmark).load()()
+    dataset = current.host.component("benchmarks", benchmark).make()
     kept = max((top_k or KEPT) if out is not None else 0, KEPT if submission is not None else 0)
     task = Task(dataset, data_root, dataset.protocol(protocol), split, part or (), kept, shared_concept)
     if submission is not None:

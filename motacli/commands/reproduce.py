@@ -65,7 +65,7 @@ def reproduce(
     entry = find(key, benchmark)
     if submission is None:
         require_scorable(entry)
-    dataset = current.host.component("benchmarks", benchmark).load()()
+    dataset = current.host.component("benchmarks", benchmark).make()
     found = _reproduction(ctx.params, current, entry, task_of(entry, dataset, data_root, KEPT if submission else 0))
     if submission is not None:
         for path in submit(submission, dataset, found.outcome.evaluation):

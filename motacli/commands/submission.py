@@ -65,7 +65,7 @@ def _check(
     submission = read_submission(path, forms)
     if root is None or submission.form is None:
         return check(submission, split=split)
-    benchmark = current.host.component("benchmarks", submission.benchmark).load()()
+    benchmark = current.host.component("benchmarks", submission.benchmark).make()
     return check(submission, matching_unit(benchmark, root, submission, split))
 
 

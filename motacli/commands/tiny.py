@@ -68,7 +68,7 @@ def contents(host: PluginHost, folder: Path, split: str) -> list[Part]:
         return [Part("train", None, sum(1 for _ in open_source(folder / "train" / CAPTION_FILE)))]
     parts = []
     for name in WRITERS:
-        units = host.component("benchmarks", name).load()().load(folder / split / name)
+        units = host.component("benchmarks", name).make().load(folder / split / name)
         pictures = {image.path for unit in units for image in unit.images.values()}
         parts.append(Part(f"{split}/{name}", sum(len(unit.queries) for unit in units), len(pictures)))
     return parts

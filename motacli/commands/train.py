@@ -129,7 +129,8 @@ def train(
     watching.refuse_mixtures(ctx.params, others="held-out-")
     require_trackers(track or ())
     training = parse_options(TrainOptions, _training_values(ctx, train_option or ()), "training options")
-    build: Any = current.host.component("adapters", adapter_type).load()
+    component = current.host.component("adapters", adapter_type)
+    build: Any = component.load()
     shape = parse_options(build.Options, read_assignments(option or ()), f"options of adapter {adapter_type!r}")
     shares, device = _shares(mix), own_device(device)
     with joined_world(device) as world, shared_run(out, resume, world) as run:
@@ -151,13 +152,14 @@ def train(
         watch = watching.watch_of(ctx.params, current, backbone, work, wrap, world.first)
         names = track or () if world.first else ()
         step = saved_step(work) if names else 0
-        with open_trackers(names, run.work, name=out.name, config=config, resume_step=step) as tracker:
+        trackers = open_trackers(names, run.work, name=out.name, config=config, resume_step=step)
+        with trackers as tracker, component.blamed():
             done = train_run(
                 backbone,
                 phi,
                 pooled,
                 known,
-                build,
+                component.make,
                 shape,
                 training,
                 mixture=mixture,

@@ -87,7 +87,8 @@ def train_inversion(
 
     current = session(ctx)
     _refuse_mixtures(ctx.params)
-    build: Any = current.host.component("inversions", name).load()
+    component = current.host.component("inversions", name)
+    build: Any = component.load()
     known = options_class(build, name)
     values = _values(ctx.params, option or ())
     with RunDir.create(out, resume=resume) as run:
@@ -99,7 +100,9 @@ def train_inversion(
         work = run.work / WORK
         pairs = source.load(backbone, work, current.console)
         watch = watching.watch_of(ctx.params, current, backbone, work, Composed)  # type: ignore[arg-type]
-        trained = fit_run(backbone, build, pairs, training, watch)
+        with component.blamed():
+            trained = fit_run(backbone, build, pairs, training, watch)
+            component.checked(trained.phi)
         summary = write_run(run, trained, backbone, source.digests(), current.versions())
         run.write_config("train-inversion", {**chosen_options(ctx), **_settled(training)})
     if current.console.json:

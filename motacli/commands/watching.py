@@ -90,7 +90,7 @@ def watch_of(
 def _validate(given: Mapping[str, Any], current: Session, backbone: Backbone, work: Path, wrap: Wrap) -> Scores:
     from motacli.validation import validator
 
-    benchmark = current.host.component("benchmarks", given["validate"]).load()()
+    benchmark = current.host.component("benchmarks", given["validate"]).make()
     store = work / "validation"
     root, split = given["data_root"], given["split"]
     return validator(benchmark, root, backbone, wrap, split=split, store=store, progress=current.console)

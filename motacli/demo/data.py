@@ -58,7 +58,7 @@ class TinyData:
             build_cache(self.layout.pair_features, backbone, open_source(self.layout.pairs), **how)  # type: ignore[arg-type]
         for name in self.benchmarks:
             if not self.layout.features(name).exists():
-                units = self.host.component("benchmarks", name).load()().load(self.layout.benchmark(name))
+                units = self.host.component("benchmarks", name).make().load(self.layout.benchmark(name))
                 build_unit_caches(self.layout.features(name), backbone, units, **how)  # type: ignore[arg-type]
 
     def load_benchmarks(self, backbone: Backbone) -> list[tuple[str, MiniBenchmark]]:
@@ -66,5 +66,5 @@ class TinyData:
         return [(name, self._benchmark(name, backbone)) for name in self.benchmarks]
 
     def _benchmark(self, name: str, backbone: Backbone) -> MiniBenchmark:
-        benchmark = self.host.component("benchmarks", name).load()()
+        benchmark = self.host.component("benchmarks", name).make()
         return MiniBenchmark.load(benchmark, self.layout.benchmark(name), self.layout.features(name), backbone)

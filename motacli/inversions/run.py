@@ -52,8 +52,13 @@ def options_class(build: Any, name: str) -> Any:
 def fit_run(
     backbone: Backbone, build: Any, data: PairFeatures, options: Any, watch: Watch | None = None
 ) -> TrainedInversion:
-    """Train a network of class ``build`` (a `motacli.contracts.TrainableInversion`)."""
+    """Train a network of class ``build`` (a `motacli.contracts.TrainableInversion`).
+
+    Raises `TypeError` where the record lacks what such a class has to say.
+    """
     phi, record = build.fit(backbone, data, options, watch)
+    if missing := [name for name in ("loss", "recall_at_1", "rows", "steps", "seconds") if name not in record]:
+        raise TypeError(f"the record of its training has no {', '.join(missing)}")
     return TrainedInversion(phi, options, record)
 
 

@@ -16,11 +16,12 @@ def load_client(host: PluginHost, name: str, values: Mapping[str, Any]) -> LLMCl
 
     A target that has an ``Options`` dataclass is called with one, made by `parse_options`; any other with ``**values``.
     """
-    target: Any = host.component("llms", name).load()
+    component = host.component("llms", name)
+    target: Any = component.load()
     options = getattr(target, "Options", None)
     if options is not None:
-        return cast(LLMClient, target(parse_options(options, values, f"options of LLM client {name!r}")))
+        return cast(LLMClient, component.make(parse_options(options, values, f"options of LLM client {name!r}")))
     try:
-        return cast(LLMClient, target(**values))
+        return cast(LLMClient, component.checked(target(**values)))
     except TypeError as error:
         raise UsageError(f"LLM client {name!r} does not take these options: {error}") from error

@@ -93,7 +93,7 @@ def load_benchmark(run: Run, host: PluginHost, root: Path | None = None) -> list
     place = root or run.options.get("data-root")
     if not place:
         raise DataError(f"{run.path} does not say where its data set was", "give --data-root")
-    benchmark = host.component("benchmarks", run.benchmark).load()()
+    benchmark = host.component("benchmarks", run.benchmark).make()
     units: list[EvalUnit] = benchmark.load(Path(place), run.split, run.options.get("part") or ())
     return [unit for unit in units if unit.name in run.units]
 

@@ -56,8 +56,9 @@ def attributes(subject: BackboneSubject) -> Iterator[str]:
     for name in ("joint_dim", "text_width", "text_layers", "context_length"):
         if type(value := getattr(backbone, name)) is not int or value < 1:
             yield f"{name} is {value!r}"
-    for name in ("start_token", "end_token"):
-        if type(value := getattr(backbone, name)) is not int or value < 0:
+    for name, none in (("start_token", True), ("end_token", False)):
+        value = getattr(backbone, name)
+        if not (none and value is None) and (type(value) is not int or value < 0):
             yield f"{name} is {value!r}"
     if not isinstance(backbone.causal, bool):
         yield f"causal is {backbone.causal!r}"

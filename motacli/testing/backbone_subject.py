@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from motacli.compose import start_of
 from motacli.contracts import Backbone
 from motacli.testing.samples import pictures
 
@@ -29,9 +30,8 @@ class BackboneSubject:
     def random_embeddings(self, rows: int, length: int) -> Tensor:
         """Token embeddings ``(rows, length, w)`` that are no word's, about as large as those of words."""
         backbone = self.backbone
-        words = backbone.embed_tokens(
-            torch.tensor([[backbone.start_token, backbone.end_token]], device=backbone.device)
-        )
+        markers = [*start_of(backbone), backbone.end_token]
+        words = backbone.embed_tokens(torch.tensor([markers], device=backbone.device))
         noise = torch.randn(rows, length, backbone.text_width)
         return words.detach().float().std() * noise.to(backbone.device)
 

@@ -18,7 +18,9 @@ ASKED = 20
 
 
 @checks.add(
-    "Benchmark.protocol", f"the protocol {DEFAULT_PROTOCOL!r} makes prompts of a query, with its captions in them"
+    "Benchmark.protocol",
+    f"the protocol {DEFAULT_PROTOCOL!r} makes prompts of a query, with its captions in them",
+    after="captions",
 )
 def protocol(subject: BenchmarkSubject) -> Iterator[str]:
     """Texts that a text encoder can take."""

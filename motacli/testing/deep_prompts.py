@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
+from motacli.compose import start_of
 from motacli.testing.backbone_subject import BackboneSubject
 from motacli.testing.checks import Checks, LeftOut
 from motacli.testing.tensors import difference, gradient
@@ -34,16 +35,18 @@ def deep_prompts(subject: BackboneSubject) -> Iterator[str]:
 def deep_prompts_overwrite(subject: BackboneSubject) -> Iterator[str]:
     """Texts that differ at 1..M alone, and end there, become the same."""
     _only_behind_a_causal_mask(subject)
-    if words := _change(subject, range(1, PROMPTS + 1), PROMPTS):
-        yield f"what stands at the positions 1..{PROMPTS} still reaches the end token there ({words})"
+    taken = _taken(subject)
+    if words := _change(subject, taken, taken[-1]):
+        yield f"what stands at the positions {taken[0]}..{taken[-1]} still reaches the end token there ({words})"
 
 
 @checks.add(LINE, "deep prompts leave all positions but 1..M as they are", after="deep_prompts causal")
 def deep_prompts_elsewhere(subject: BackboneSubject) -> Iterator[str]:
     """Texts that differ before or behind the prompts stay different."""
     _only_behind_a_causal_mask(subject)
-    for place in (0, PROMPTS + 1):
-        if not _change(subject, [place], PROMPTS + 1):
+    taken = _taken(subject)
+    for place in (*range(taken.start), taken.stop):
+        if not _change(subject, [place], taken.stop):
             yield f"what stands at position {place} is lost beside {PROMPTS} deep prompts"
 
 
@@ -53,7 +56,7 @@ def deep_prompts_order(subject: BackboneSubject) -> Iterator[str]:
     layers = subject.backbone.text_layers - 1
     if layers < 2:
         raise LeftOut("with two text layers there is no order")
-    *earlier, last = _gradient(subject, _prompts(subject, layers).requires_grad_(), PROMPTS)
+    *earlier, last = _gradient(subject, _prompts(subject, layers).requires_grad_(), _taken(subject)[-1])
     if not last > 1e3 * max(earlier):
         yield "the last of the prompts are not those of the last layer"
 
@@ -62,7 +65,14 @@ def inner_words_reach_the_end(subject: BackboneSubject) -> bool:
     """Whether words that were overwritten reach the end token all the same: a token before them has seen them."""
     if subject.backbone.text_layers < 2:
         return True  # it cannot be told
-    return bool(_change(subject, range(1, PROMPTS + 1), PROMPTS))
+    taken = _taken(subject)
+    return bool(_change(subject, taken, taken[-1]))
+
+
+def _taken(subject: BackboneSubject) -> range:
+    """The positions that prompts overwrite: those behind the start token, if there is one."""
+    first = len(start_of(subject.backbone))
+    return range(first, first + PROMPTS)
 
 
 def _only_behind_a_causal_mask(subject: BackboneSubject) -> None:

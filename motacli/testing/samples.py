@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from motacli.compose import TokenPrompt, tokenize_prompt
+from motacli.compose import TokenPrompt, start_of, text_room, tokenize_prompt
 from motacli.contracts import Backbone, ImageText, Prompt
 from motacli.datasets import open_source
 from motacli.inversions.data import PairFeatures
@@ -42,8 +42,8 @@ def pictures() -> list[Image.Image]:
 
 def token_rows(backbone: Backbone, texts: Sequence[str] = TEXTS) -> list[list[int]]:
     """Complete token ids of texts, markers included, cut to the context."""
-    room = backbone.context_length - 2
-    return [[backbone.start_token, *backbone.tokenize(text)[:room], backbone.end_token] for text in texts]
+    start, room = start_of(backbone), text_room(backbone)
+    return [[*start, *backbone.tokenize(text)[:room], backbone.end_token] for text in texts]
 
 
 def tiny_inversion(backbone: Backbone) -> LinCIR:

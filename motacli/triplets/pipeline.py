@@ -62,7 +62,8 @@ def load_generator(host: PluginHost, name: str, values: Mapping[str, Any]) -> Tr
     A target that has an ``Options`` dataclass is called with one, made by `parse_options`; any other with ``**values``.
     One with a method ``bind`` gets the host by it, to look up other parts such as LLM clients.
     """
-    target = host.component("generators", name).load()
+    component = host.component("generators", name)
+    target = component.load()
     options = getattr(target, "Options", None)
     try:
         made = target(**values) if options is None else target(_options(options, values, name))
@@ -70,7 +71,7 @@ def load_generator(host: PluginHost, name: str, values: Mapping[str, Any]) -> Tr
         raise UsageError(f"triplet generator {name!r} does not take these options: {error}") from error
     if hasattr(made, "bind"):
         made.bind(host)
-    return cast(TripletGenerator, made)
+    return cast(TripletGenerator, component.checked(made))
 
 
 def _options(cls: type[Any], values: Mapping[str, Any], name: str) -> Any:

@@ -6,6 +6,7 @@ Every model is tiny and random, made here and saved to a folder: nothing is fetc
 from __future__ import annotations
 
 import json
+import re
 import string
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ from motacli.errors import DataError, MotaError, UnknownNameError, UsageError
 from motacli.inversions.pic2word import Pic2Word
 from motacli.models import BackboneChoice, load_backbone
 from motacli.plugins import PluginHost
+from motacli.testing import check_backbone
 from motacli.tiny.make import make_pairs
 from motacli.tiny.mini import write_fashioniq
 
@@ -221,7 +223,7 @@ def far(one: torch.Tensor, other: torch.Tensor) -> float:
 # ------------------------------------------------------------------------------------------------ equality
 
 
-def test_it_is_a_backbone_with_text_weights(backbone: Any, name: str) -> None:
+def test_it_is_a_backbone_with_text_weights(backbone: Any, folder: Path, name: str) -> None:
     assert isinstance(backbone, Backbone) and isinstance(backbone, TunableText)
     assert backbone.causal == (name in CAUSAL) and backbone.context_length == (77 if name in CAUSAL else 64)
     assert (backbone.start_token is None) == (name not in CAUSAL)
@@ -230,6 +232,7 @@ def test_it_is_a_backbone_with_text_weights(backbone: Any, name: str) -> None:
     assert backbone.logit_scale == pytest.approx(float(backbone.model.logit_scale.exp()))
     assert backbone.parameter_count() == sum(p.numel() for p in backbone.model.parameters())
     assert not any(p.requires_grad for p in backbone.model.parameters())
+    check_backbone(backbone, load=lambda device: load_hf(str(folder), device=device))
 
 
 @torch.no_grad()
@@ -441,6 +444,13 @@ def test_the_whole_method_through_the_command_line(
     assert all(score for score in scores)
     refused = main(["eval", *benchmark, "--adapter", str(tmp_path / "mota"), "--inversion", phi], host=host)
     assert refused != 0 and "tiny" in capsys.readouterr().err
+
+
+def test_the_model_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (source,) = re.findall(r"^```python\n(.*?)^```$", Path(__file__).with_name("README.md").read_text(), re.M | re.S)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(source, "README.md", "exec"), {})
+    assert load_hf("./tiny-clip").joint_dim == 24
 
 
 def test_listed_and_named(host: PluginHost, capsys: pytest.CaptureFixture[str]) -> None:

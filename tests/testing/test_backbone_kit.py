@@ -88,11 +88,15 @@ def scaled_pictures(right: Any, weights: Any) -> Any:
     return instead(encode_image=lambda self, pixels: 2 * self._right.encode_image(pixels))(made)
 
 
-def written(right: Any, weights: Any) -> Any:
-    """What both share is changed."""
-    made = right.with_text_weights(weights)
-    right.text_weights()["positional_embedding"].add_(0.01)
-    return made
+def writing(change: Any) -> Any:
+    """A backbone whose `with_text_weights` changes what both share."""
+
+    def with_text_weights(right: Any, weights: Any) -> Any:
+        made = right.with_text_weights(weights)
+        change(right.text_weights()["positional_embedding"])
+        return made
+
+    return weights_with(with_text_weights)
 
 
 WRONG = (
@@ -170,7 +174,8 @@ WRONG = (
         "open_clip has no 'text.",
     ),
     Wrong("with_text_weights", weights_with(lambda right, weights: right), "with other weights texts have the same"),
-    Wrong("with_text_weights_apart", weights_with(written), "own features of texts changed"),
+    Wrong("with_text_weights_apart", writing(lambda weight: weight.mul_(1.1)), "own features of texts changed"),
+    Wrong("with_text_weights_apart", writing(lambda weight: weight.add_(0.01)), "own positional_embedding changed"),
     Wrong("with_text_weights_apart", weights_with(scaled_pictures), "other features of pictures"),
     Wrong(
         "with_text_weights_learn",
