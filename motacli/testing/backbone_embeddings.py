@@ -116,10 +116,6 @@ def frozen(subject: BackboneSubject) -> Iterator[str]:
             yield f"gradients of {method} end in {len(others) or 'some'} of the backbone's weights"
 
 
-def _learns(features: Tensor) -> bool:
-    return features.requires_grad
-
-
 def _together(subject: BackboneSubject) -> Tensor:
     backbone = subject.backbone
     batch = pad_tokens(token_rows(backbone), backbone.device)

@@ -59,13 +59,14 @@ class Checks(Generic[S]):
                 left_out[check.name] = f"builds on {missing[0]}"
                 continue
             vital += [check.name] if check.vital else []
+            problems: list[str] = []
             try:
-                problems = list(check.run(subject))
+                problems.extend(check.run(subject))
             except LeftOut as reason:
                 left_out[check.name] = str(reason)
                 continue
             except Exception as error:  # whatever a component raises where its contract does not allow it
-                problems = [f"raises {one_line(error)}"]
+                problems.append(f"raises {one_line(error)}")
             breaches += [Breach(check.name, check.line, problem, check.says) for problem in problems]
             if not problems:
                 passed.append(check.name)
