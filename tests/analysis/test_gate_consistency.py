@@ -48,7 +48,9 @@ class Router:
 
 
 def parts(adapter: Any) -> Parts:
-    backbone: Any = SimpleNamespace(device=torch.device("cpu"), tokenize=lambda text: [ord(letter) for letter in text])
+    backbone: Any = SimpleNamespace(
+        device=torch.device("cpu"), tokenize=lambda text: [ord(letter) for letter in text.strip()]
+    )
     inversion: Any = lambda features: features  # noqa: E731
     return Parts(backbone, inversion, adapter, "")
 
