@@ -17,8 +17,8 @@ from motacli.ablation.training import Model, Worker
 from motacli.ablation.triplet_sets import TripletSets
 from motacli.console import NullProgress, Progress
 from motacli.contracts import Backbone
+from motacli.coworkers import helped
 from motacli.errors import MotaError, UnknownNameError, UsageError
-from motacli.helpers import helped
 from motacli.models import BackboneChoice, load_backbone, load_inversion
 from motacli.plugins import PluginHost, load_plugins
 from motacli.runs import explained, write_json
@@ -67,7 +67,7 @@ def run_ablation(
     """Do all jobs below ``out`` that are not done yet, write tables and figures, and return the rows.
 
     Several processes may do this at once; ``workers`` starts them, all but the first with the installed plugins
-    (`motacli.helpers`). Raises `MotaError` where ``out`` holds something else, `UsageError` for options that the
+    (`motacli.coworkers`). Raises `MotaError` where ``out`` holds something else, `UsageError` for options that the
     backbone or an adapter refuses, before anything is trained, and whatever the trainings raise.
     """
     progress = progress or NullProgress()

@@ -21,9 +21,9 @@ from motacli.bench.random_clip import architecture, random_backbone
 from motacli.cache import CacheOptions, build_cache
 from motacli.cache.asking import Decode
 from motacli.contracts import ImageRef
+from motacli.coworkers import available_cores
 from motacli.encoding import PREFETCHED_BATCHES, ahead, encode_pixels
 from motacli.errors import MotaError
-from motacli.helpers import available_cores
 
 BATCH = 64
 SIZE = (640, 480)

@@ -7,7 +7,7 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-from motacli.helpers import available_cores
+from motacli.coworkers import available_cores
 
 CPUINFO = Path("/proc/cpuinfo")
 

@@ -26,9 +26,9 @@ from motacli.cache.asking import Decode
 from motacli.cache.decoding import Decoded, Decoder, Prepare, Row, decode
 from motacli.cache.gpu_decoding import on_gpu
 from motacli.contracts import Backbone
+from motacli.coworkers import go_with_parent
 from motacli.encoding import ahead, in_order
 from motacli.errors import MotaError, UsageError
-from motacli.helpers import go_with_parent
 
 CHUNK = 16
 """Pictures that a process is given at once, at most: they come back as one piece of shared memory."""

@@ -121,7 +121,7 @@ def ablate(
     """
     from motacli.ablation import list_jobs, run_ablation
     from motacli.ablation.tables import legend, make_tables
-    from motacli.helpers import as_many_as_pay
+    from motacli.coworkers import as_many_as_pay
 
     current = session(ctx)
     ablation = _ablation(ctx, current)

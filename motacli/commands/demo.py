@@ -23,9 +23,9 @@ def demo(
     ctx: typer.Context, out: Folder = Path("demo"), seed: WorldSeed = 0, workers: options.TrainingWorkers = 0
 ) -> None:
     """Run every stage on a small drawn world, without network or GPU, and write a report with pictures."""
+    from motacli.coworkers import as_many_as_pay
     from motacli.demo import Recipe, run_demo
     from motacli.demo.table import closing_lines, table_rows
-    from motacli.helpers import as_many_as_pay
 
     current, recipe = session(ctx), Recipe()
     workers = workers or as_many_as_pay()

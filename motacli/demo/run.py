@@ -37,7 +37,7 @@ def run_demo(
 
     ``seed`` draws the world; weights and recipe are the same for all seeds. An interrupted run is gone on with and ends
     with the same table. ``workers`` processes train adapters, all but the first with the installed plugins
-    (`motacli.helpers`). Raises `motacli.errors.MotaError` where ``out`` holds something else, and whatever a stage
+    (`motacli.coworkers`). Raises `motacli.errors.MotaError` where ``out`` holds something else, and whatever a stage
     raises.
     """
     demo = _Demo(host, Layout(Path(out)), seed, recipe or Recipe(), progress or NullProgress(), plugins or {}, workers)

@@ -13,8 +13,8 @@ from motacli.adapters.run import gather, train_prepared
 from motacli.cache import FeatureCache
 from motacli.console import NullProgress, Progress
 from motacli.contracts import Backbone, Inversion
+from motacli.coworkers import helped
 from motacli.demo.recipe import Layout, Recipe
-from motacli.helpers import helped
 from motacli.models import BackboneChoice, load_backbone, load_inversion
 from motacli.plugins import PluginHost, load_plugins
 from motacli.runs import RunDir, file_digest

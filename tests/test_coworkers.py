@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from motacli.console import NullProgress
+from motacli.coworkers import as_many_as_pay, available_cores, helped
 from motacli.errors import MotaError, UsageError
-from motacli.helpers import as_many_as_pay, available_cores, helped
 from motacli.working import work_off
 
 PATIENCE = 120
@@ -86,7 +86,7 @@ def test_what_a_helper_refuses_is_left_to_the_first_process(tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
-def test_helpers_end_when_the_block_fails(tmp_path: Path) -> None:
+def test_coworkers_end_when_the_block_fails(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="stop"), helped(2, sleep, tmp_path):
         wait_until((tmp_path / "helper").exists)
         raise ValueError("stop")
@@ -94,12 +94,12 @@ def test_helpers_end_when_the_block_fails(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
-def test_helpers_of_a_killed_process_vanish(tmp_path: Path) -> None:
+def test_coworkers_of_a_killed_process_vanish(tmp_path: Path) -> None:
     code = f"""
-import pathlib, test_helpers
-from motacli.helpers import helped
+import pathlib, test_coworkers
+from motacli.coworkers import helped
 if __name__ == "__main__":
-    with helped(2, test_helpers.sleep, pathlib.Path({str(tmp_path)!r})):
+    with helped(2, test_coworkers.sleep, pathlib.Path({str(tmp_path)!r})):
         pass
 """
     script = tmp_path / "script.py"
