@@ -8,29 +8,12 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from surroundings import _no_settings, _one_thread  # noqa: F401
 
 from motacli.plugins import GROUP, PluginHost, load_plugins
 
 PROJECTS = sorted(Path(__file__).parent.glob("*/pyproject.toml"))
 sys.path[:0] = [str(project.parent) for project in PROJECTS]
-
-
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests see neither the user's MOTA_ variables nor the plugins that happen to be installed."""
-    import os
-
-    for name in [name for name in os.environ if name.startswith("MOTA_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("MOTA_PLUGINS", "")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
-    """Networks as small as the tests' only get slower when threads fight for busy cores."""
-    import torch
-
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from places import REPOSITORY
+from surroundings import _no_settings, _one_thread  # noqa: F401
 
 from motacli.plugins import PluginHost, load_plugins
 
@@ -31,24 +32,6 @@ def golden_features(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     options = ["--benchmarks", shared / "benchmarks", "--config", config, "--out", folder]
     subprocess.run([sys.executable, script, *options], check=True, capture_output=True)
     return folder
-
-
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests see neither the user's MOTA_ variables nor the plugins that happen to be installed."""
-    import os
-
-    for name in [name for name in os.environ if name.startswith("MOTA_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("MOTA_PLUGINS", "")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
-    """Networks as small as the tests' only get slower when threads fight for busy cores."""
-    import torch
-
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
