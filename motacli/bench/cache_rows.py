@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -32,6 +32,7 @@ class RowInputs:
     folder: tempfile.TemporaryDirectory[str]
     blocks: tuple[np.ndarray, ...]
     rows: int
+    ids: tuple[str, ...]
     picked: tuple[str, ...] = ()
 
     @property
@@ -55,7 +56,7 @@ class RowInputs:
         start = 0
         for block in self.features():
             piece: dict[str, Values] = {
-                "ids": [f"{row:09}.jpg" for row in range(start, start + len(block))],
+                "ids": self.ids[start : start + len(block)],
                 "features": block,
             }
             yield {name: piece[name] for name in names}
@@ -129,7 +130,7 @@ class ReadingCase:
         inputs = row_inputs(self.rows, seed)
         inputs.write()
         picked = np.random.default_rng(seed).integers(0, self.rows, self.picked)
-        return RowInputs(inputs.folder, inputs.blocks, self.rows, tuple(f"{row:09}.jpg" for row in picked))
+        return replace(inputs, picked=tuple(inputs.ids[row] for row in picked))
 
     def ours(self, inputs: RowInputs) -> Work:
         """By the cache's reader, opened before."""
@@ -158,4 +159,4 @@ def row_inputs(rows: int, seed: int) -> RowInputs:
     rng = np.random.default_rng(seed)
     drawn = min(_DISTINCT, -(-rows // BLOCK_ROWS))
     blocks = tuple(rng.normal(size=(BLOCK_ROWS, WIDTH)).astype(np.float16) for _ in range(drawn))
-    return RowInputs(tempfile.TemporaryDirectory(), blocks, rows)
+    return RowInputs(tempfile.TemporaryDirectory(), blocks, rows, tuple(f"{row:09}.jpg" for row in range(rows)))

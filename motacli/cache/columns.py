@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from typing import Any
 
 import h5py
@@ -19,6 +21,7 @@ from motacli.hdf5 import in_place, text_digest
 
 BLOCK_ROWS = 4096
 CHUNK_BYTES = 1 << 19
+_AHEAD = 4
 TEXTS = ("ids", "captions")
 IMAGE_COLUMNS = ("ids", "captions", "features")
 """What a picture's encoding fills; ``text_features`` come later. A cache without captions has neither of these."""
@@ -59,12 +62,16 @@ def create_column(file: h5py.File, name: str, header: Header) -> h5py.Dataset:
 
 
 class BlockChecksums:
-    """The checksums of a column's blocks, whatever the pieces it comes in."""
+    """The checksums of a column's blocks, whatever the pieces it comes in; what is added must not be changed.
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    ``beside`` computes them while the disk is written to; no more than `_AHEAD` blocks wait for it.
+    """
+
+    def __init__(self, name: str, beside: Executor) -> None:
+        self._name, self._beside = name, beside
         self._waiting: list[Values] = []
         self._rows = 0
+        self._under_way: deque[Future[bytes]] = deque()
         self._found: list[bytes] = []
 
     def add(self, values: Values) -> None:
@@ -81,11 +88,19 @@ class BlockChecksums:
         """All of them ``(B, 32)``, uint8."""
         if self._rows:
             self._close_block()
+        self._found += [each.result() for each in self._under_way]
+        self._under_way.clear()
         return np.frombuffer(b"".join(self._found), np.uint8).reshape(-1, 32)
 
     def _close_block(self) -> None:
-        self._found.append(values_digest(self._name, joined(self._waiting)))
+        if len(self._under_way) == _AHEAD:
+            self._found.append(self._under_way.popleft().result())
+        self._under_way.append(self._beside.submit(_pieces_digest, self._name, self._waiting))
         self._waiting, self._rows = [], 0
+
+
+def _pieces_digest(name: str, pieces: Sequence[Values]) -> bytes:
+    return values_digest(name, joined(pieces))
 
 
 def joined(pieces: Sequence[Values]) -> Values:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,10 @@ from motacli.errors import MotaError
 from motacli.hdf5 import UNSEALED
 from motacli.runs import explained
 
+_BESIDE = 2
+"""Threads that compute checksums beside the one that writes."""
+_PIECE = 1 << 18
+"""Bytes written at once: Linux may take many times as long for more."""
 MARGIN = 1 << 16
 """Bytes of a cache beyond its numbers, at least."""
 _KEPT = "free some space; finished parts are kept, and the same command goes on with them"
@@ -48,8 +53,8 @@ def write_single(work: Path, path: Path, header: Header, captions: bool, pieces:
         _lay_out_checksums(file, header, names)
         file.flush()
         runs = {name: _runs(file[name], work) for name in numbers}
-    checksums = {name: BlockChecksums(name) for name in names}
-    with explained(path), work.open("r+b") as raw:
+    with explained(path), work.open("r+b", buffering=0) as raw, ThreadPoolExecutor(_BESIDE) as beside:
+        checksums = {name: BlockChecksums(name, beside) for name in names}
         _reserve(raw)
         done = dict.fromkeys(numbers, 0)
         for piece in pieces(names):
@@ -57,7 +62,9 @@ def write_single(work: Path, path: Path, header: Header, captions: bool, pieces:
                 checksums[name].add(values)
                 if name in done:
                     done[name] = _write_rows(raw, runs[name], done[name], np.asarray(values))
-    _complete(work, path, header, checksums)
+        sync(raw.fileno())  # while the last checksums are computed
+        found = {name: each.finish() for name, each in checksums.items()}
+    _complete(work, path, header, found)
 
 
 def write_virtual(work: Path, path: Path, header: Header, virtual: Mapping[str, VirtualRows], pieces: Pieces) -> None:
@@ -71,11 +78,13 @@ def write_virtual(work: Path, path: Path, header: Header, virtual: Mapping[str, 
         _lay_out_checksums(file, header, names)
         for name, files in virtual.items():
             _virtual_column(file, name, header, files)
-    checksums = {name: BlockChecksums(name) for name in names}
-    for piece in pieces(names):
-        for name, values in piece.items():
-            checksums[name].add(values)
-    _complete(work, path, header, checksums)
+    with ThreadPoolExecutor(1) as beside:
+        checksums = {name: BlockChecksums(name, beside) for name in names}
+        for piece in pieces(names):
+            for name, values in piece.items():
+                checksums[name].add(values)
+        found = {name: each.finish() for name, each in checksums.items()}
+    _complete(work, path, header, found)
 
 
 def stored_pieces(path: Path, header: Header, names: Sequence[str]) -> Iterator[Columns]:
@@ -139,16 +148,18 @@ def _write_rows(raw: IO[bytes], runs: Runs, start: int, rows: np.ndarray) -> int
     for run in range(first, last + 1):
         begin = max(start, int(runs.starts[run]))
         end = min(stop, int(runs.starts[run + 1])) if run + 1 < len(runs.starts) else stop
+        left = data[(begin - start) * size : (end - start) * size]
         raw.seek(int(runs.offsets[run]) + (begin - int(runs.starts[run])) * size)
-        raw.write(data[(begin - start) * size : (end - start) * size])
+        while len(left):
+            left = left[raw.write(left[:_PIECE]) :]
     return stop
 
 
-def _complete(work: Path, path: Path, header: Header, checksums: Mapping[str, BlockChecksums]) -> None:
+def _complete(work: Path, path: Path, header: Header, checksums: Mapping[str, np.ndarray]) -> None:
     """Write the checksums into the room that is left for them, and give the file its name."""
     with explained(path), h5py.File(work, "r+") as file:
         for name, found in checksums.items():
-            file[f"checksums/{name}"][:] = found.finish()
+            file[f"checksums/{name}"][:] = found
         file.attrs.modify("sha256", np.bytes_(seal(file, header)))
     with explained(path):
         with work.open("rb") as written:
