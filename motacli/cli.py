@@ -6,7 +6,8 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Annotated, Any, cast
 
@@ -15,6 +16,7 @@ import typer.core
 import typer.main
 
 from motacli import __version__
+from motacli.commands.on_demand import Commands, RootGroup, Waiting, waiting_commands
 from motacli.commands.session import Session, add_everywhere_options
 from motacli.console import Console
 from motacli.errors import MotaError
@@ -52,18 +54,35 @@ def main(argv: Sequence[str] | None = None, *, host: PluginHost | None = None) -
 
 def build_app(host: PluginHost) -> typer.core.TyperGroup:
     """The command group: every plugin's commands, each with the options accepted everywhere."""
-    root = typer.Typer(name="mota", invoke_without_command=True)
+    # Rich's help takes longer to import than all else together; the list of commands is as good without.
+    root = typer.Typer(name="mota", cls=RootGroup, invoke_without_command=True, rich_markup_mode=None)
     root.callback()(_root)
     app: Any = typer.main.get_command(root)
     for param in app.params:
         param.allow_from_autoenv = param.show_envvar = False  # a stray MOTA_VERSION must not print one
     offers: dict[str, list[str]] = {}
-    for plugin, group in host.command_apps(typer.main.get_group):
-        for name, command in group.commands.items():
+    app.commands = Commands()
+    for plugin, commands in host.command_apps(lambda filled: list(waiting_commands(filled))):
+        for name, command in commands:
             offers.setdefault(name, []).append(plugin)
-            app.commands[name] = command if len(offers[name]) == 1 else _ambiguous(name, offers[name])
+            if len(offers[name]) > 1:
+                command = _ambiguous(name, offers[name])
+            app.commands[name] = replace(command, make=_making(host, plugin, name, command.make))
     add_everywhere_options(app)
     return cast(typer.core.TyperGroup, app)
+
+
+def _making(host: PluginHost, plugin: str, name: str, make: Callable[[], Any]) -> Callable[[], Any]:
+    """Makes a command with the options accepted everywhere; one that cannot be made is its plugin's failure."""
+
+    def made() -> Any:
+        command = host.guarded(plugin, make)
+        if command is None:
+            raise MotaError(f"command {name!r} of plugin {plugin!r} cannot be used", "see `mota plugins --strict`")
+        add_everywhere_options(command)
+        return command
+
+    return made
 
 
 _Version = Annotated[bool, typer.Option("--version", help="Show the version.")]
@@ -79,7 +98,7 @@ def _root(ctx: typer.Context, version: _Version = False) -> None:
         raise typer.Exit(2)
 
 
-def _ambiguous(name: str, plugins: list[str]) -> Any:
+def _ambiguous(name: str, plugins: list[str]) -> Waiting:
     def command() -> None:
         raise clash(f"command {name!r}", plugins)
 
@@ -87,7 +106,7 @@ def _ambiguous(name: str, plugins: list[str]) -> Any:
     settings = {"ignore_unknown_options": True, "allow_extra_args": True}
     text = f"Offered by more than one plugin: {', '.join(plugins)}."
     app.command(name, help=text, context_settings=settings)(command)
-    return typer.main.get_command(app)
+    return Waiting(text, False, lambda: typer.main.get_command(app))
 
 
 def _exit_code(error: BaseException, console: Console, host: PluginHost | None) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pluggy
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 GROUP = "mota"
 _BUILTIN = "builtin"
+T = TypeVar("T")
 
 
 class EntryPointLike(Protocol):
@@ -150,6 +151,13 @@ class PluginHost:
                     converted = convert(app)
             if converted is not None:
                 yield plugin.name, converted
+
+    def guarded(self, name: str, make: Callable[[], T]) -> T | None:
+        """What a loaded plugin makes; None where that goes wrong, which its row then tells."""
+        plugin = next(plugin for plugin in self._plugins if plugin.name == name)
+        with self._isolated(plugin):
+            return make()
+        return None
 
     def failures_hint(self) -> str:
         """A sentence about failed plugins, for errors they may have caused; empty when all is well."""

@@ -12,7 +12,7 @@ import pytest
 
 from motacli import MotaError, UnknownNameError, UsageError, hookimpl, load_plugins
 from motacli.builtin import COMMANDS
-from motacli.cli import build_app
+from motacli.cli import build_app, main
 from motacli.components import KINDS
 from motacli.plugins import PluginHost
 
@@ -151,8 +151,28 @@ def test_commands_that_raise_do_not_stop_others() -> None:
     commands = build_app(host).commands
     assert "fine" in commands and "plugins" in commands and "bad" not in commands
     assert row(host, "a").reason == "RuntimeError: no commands today"
-    assert row(host, "b").status == "failed"
-    assert len(lines) == 2 and lines[0].count("no commands today") == 1
+    assert len(lines) == 1 and lines[0].count("no commands today") == 1
+    # A command is made when it is first asked for, and only then can it fail.
+    assert commands["fine"].name == "fine" and row(host, "b").status == "ok"
+    with pytest.raises(MotaError, match="command 'unbuildable' of plugin 'b' cannot be used"):
+        commands["unbuildable"]
+    assert row(host, "b").status == "failed" and "NoSuchName" in row(host, "b").reason and len(lines) == 2
+
+
+def test_strict_tries_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    def unbuildable(app: Any) -> None:
+        def command(value: object) -> None: ...
+
+        command.__annotations__["value"] = "NoSuchName"
+        app.command("unbuildable", help="Says what it would do.")(command)
+
+    host, _ = load(b=plugin(register_commands=unbuildable))
+    assert main(["--help"], host=host) == 0 and "Says what it would do." in capsys.readouterr().out
+    assert main(["plugins"], host=host) == 0
+    assert main(["unbuildable"], host=host) == 1
+    assert "plugin 'b' cannot be used (see `mota plugins --strict`)" in capsys.readouterr().err
+    host, _ = load(b=plugin(register_commands=unbuildable))
+    assert main(["plugins", "--strict"], host=host) == 1 and "NoSuchName" in capsys.readouterr().out
 
 
 def test_what_a_plugin_prints_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:

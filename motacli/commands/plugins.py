@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from contextlib import suppress
+from typing import Annotated, Any
 
 import typer
 
 from motacli.commands import plugin_tools
 from motacli.commands.session import session
 from motacli.commands.subcommands import CommandWithCommands
+from motacli.errors import MotaError
 
-Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 where a plugin failed.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 where a plugin failed; tries all commands.")]
 Trace = Annotated[bool, typer.Option("--trace", help="List every import and hook call instead, and its time.")]
 
 
@@ -30,6 +32,15 @@ def plugins(ctx: typer.Context, strict: Strict = False, trace: Trace = False) ->
 
     The reason of one that loaded is a warning: it is slow, imports what is heavy, or shares a name with another."""
     current = session(ctx)
+    if strict:
+        _make_commands(ctx.find_root().command)
     current.console.table(current.host.hook_calls() if trace else current.host.rows())
     if strict and any(row.status == "failed" for row in current.host.rows()):
         raise typer.Exit(1)
+
+
+def _make_commands(root: Any) -> None:
+    """Have every plugin's commands made, which otherwise waits until one is called; rows tell what went wrong."""
+    for name in root.commands:
+        with suppress(MotaError):
+            root.commands[name]

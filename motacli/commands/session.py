@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from copy import copy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -11,6 +13,7 @@ import typer
 import typer.main
 
 from motacli.commands import options
+from motacli.commands.on_demand import Commands
 from motacli.config import CommandSchema, OptionSchema, option_defaults, read_config
 from motacli.console import Console
 from motacli.plugins import PluginHost
@@ -45,11 +48,19 @@ def chosen_options(ctx: typer.Context) -> dict[str, object]:
 
 
 def add_everywhere_options(command: Any) -> None:
-    """Give a command, and all below it, ``--config --json --quiet --debug``; a command's own option wins."""
+    """Give a command, and those below it, ``--config --json --quiet --debug``; a command's own option wins.
+
+    Those of the root group get theirs when they are made.
+    """
+    _add(command, _everywhere_params())
+
+
+def _add(command: Any, params: list[Any]) -> None:
     own = {flag for param in command.params for flag in param.opts}
-    command.params.extend(param for param in _everywhere_params() if not own & set(param.opts))
-    for child in getattr(command, "commands", {}).values():
-        add_everywhere_options(child)
+    command.params.extend(copy(param) for param in params if not own & set(param.opts))
+    below = getattr(command, "commands", {})
+    for child in () if isinstance(below, Commands) else below.values():
+        _add(child, params)
 
 
 def schema_of(command: Any) -> CommandSchema:
@@ -75,6 +86,7 @@ def _option(dest: str, hint: Any) -> OptionSchema:
     return OptionSchema(dest, hint, getattr(bounds, "min", None), getattr(bounds, "max", None))
 
 
+@cache
 def _everywhere_params() -> list[Any]:
     """The shared options as the parameters that Typer makes of them; which class that is depends on its version."""
     app = typer.Typer(add_completion=False)
