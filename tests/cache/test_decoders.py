@@ -138,7 +138,7 @@ def test_processes_go_with_the_build(ended_by: str, tmp_path: Path) -> None:
         os.killpg(build.pid, signal.SIGINT)  # as the terminal does: to all of them
     else:
         build.kill()
-    err = build.communicate(timeout=60)[1]
+    err = build.communicate(timeout=240)[1]
     if ended_by == "SIGINT":
         assert err.count("Traceback") == 1 and err.endswith("KeyboardInterrupt\n") and "Process" not in err, err
     wait_until(lambda: not any(runs(pid) for pid in started))

@@ -18,7 +18,6 @@ from motacli.cli import main
 from motacli.plugins import PluginHost
 
 MARK = "sk-marked-0123456789abcdef"
-KILLS = 20
 
 
 def source(folder: Path, count: int) -> Path:
@@ -46,15 +45,16 @@ def lines(out: Path) -> set[str]:
     return set(found)
 
 
-def test_killed_twenty_times_it_writes_what_an_undisturbed_run_writes(
-    tmp_path: Path, host: PluginHost, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.thorough)])
+def test_killed_again_and_again_it_writes_what_an_undisturbed_run_writes(
+    kills: int, tmp_path: Path, host: PluginHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data, rng = source(tmp_path, 6000), random.Random(5)
     with LLMServer(mixed(0.02), latency=0.01) as server:
         assert main(command(data, tmp_path / "whole.jsonl", server, "--quiet"), host=host) == 0
         out, unfinished = tmp_path / "killed.jsonl", 0
         rows = out.with_name("killed.jsonl.rows.partial")
-        for kill in range(KILLS):
+        for kill in range(kills):
             before = rows.stat().st_size if rows.exists() else 0
             running = process(command(data, out, server, "--quiet"))
             # At a moment of its own within the first part of the work: before it, or while some rows are written.
@@ -69,7 +69,7 @@ def test_killed_twenty_times_it_writes_what_an_undisturbed_run_writes(
             assert running.wait() in (-9, 0)
             running.communicate()
             unfinished += not out.exists()
-        assert unfinished > KILLS / 2
+        assert unfinished > kills / 2
         assert main(command(data, out, server, "--quiet"), host=host) == 0
     assert lines(out) == lines(tmp_path / "whole.jsonl") and len(lines(out)) == 6000
     rejects = [tmp_path / f"{name}.rejects.jsonl" for name in ("whole", "killed")]
