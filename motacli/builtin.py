@@ -83,6 +83,11 @@ def register_llm_clients(register: Register) -> None:
 
 
 @hookimpl
+def register_index_stores(register: Register) -> None:
+    register("exact", "motacli.search.exact:ExactStore", summary="compares with every picture, misses nothing")
+
+
+@hookimpl
 def register_commands(app: typer.Typer) -> None:
     for name in COMMANDS:
         import_module(f"motacli.commands.{name}").register(app)
