@@ -46,7 +46,7 @@ def open_image(ref: ImageRef) -> Image.Image:
         with Image.open(BytesIO(kept_bytes(ref)) if ref.member else ref.path) as image:
             image.load()
             region = image if ref.box is None else image.crop(attribute_box(ref.box, image.size))
-            picture = _rgb(region)
+            picture = as_rgb(region)
     except FileNotFoundError:
         raise DataError(f"no such picture: {ref.path}", f"it belongs to image id {ref.id!r}") from None
     except _BROKEN as error:
@@ -98,7 +98,8 @@ def pad_to_square(image: Image.Image) -> Image.Image:
     return square
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def as_rgb(image: Image.Image) -> Image.Image:
+    """The picture in mode RGB as `open_image` gives it."""
     if image.mode.startswith("I"):  # Pillow would clip 16-bit values at 255: nearly white
         return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode == "P" and "transparency" in image.info:  # the same pixels, without Pillow's warning
