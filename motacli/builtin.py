@@ -27,6 +27,7 @@ COMMANDS = (
     "reproduce",
     "report",
     "submission",
+    "search",
     "bench",
     "ls",
     "plugins",

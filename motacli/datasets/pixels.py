@@ -19,7 +19,7 @@ from motacli.errors import DataError
 DILATION = 0.7
 
 # What Pillow's decoders are known to raise on broken files; a bomb is a file that claims an absurd size.
-_BROKEN = (
+BROKEN = (
     OSError,
     SyntaxError,
     ValueError,
@@ -49,7 +49,7 @@ def open_image(ref: ImageRef) -> Image.Image:
             picture = as_rgb(region)
     except FileNotFoundError:
         raise DataError(f"no such picture: {ref.path}", f"it belongs to image id {ref.id!r}") from None
-    except _BROKEN as error:
+    except BROKEN as error:
         reason = "the file is empty" if _is_empty(ref.path) else str(error) or type(error).__name__
         raise DataError(
             f"cannot decode {ref.place}: {reason}", "replace the file or take it out of the data"

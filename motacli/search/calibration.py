@@ -1,8 +1,8 @@
 """Scores that mean the same for every query: how far a picture stands out from those that are not asked for.
 
-A cosine means nothing by itself: queries from texts lie at 0.2 to their best pictures, queries from pictures at 0.8, and
-every backbone and adapter has its own range. So a query is also compared with a fixed random sample of the index, nearly
-all of which is unrelated, and a picture's score is ``(cosine - mean) / std`` of that sample.
+A cosine means nothing by itself: texts are far from all pictures, pictures are close to all others, and every backbone
+and adapter has a range of its own. So a query is also compared with a fixed random sample of the index, nearly all of
+which is unrelated, and a picture's score is ``(cosine - mean) / std`` of that sample.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def scores(similarities: np.ndarray, background: Background) -> np.ndarray:
 
 
 def _against_others(z: np.ndarray, n: int) -> np.ndarray:
-    """What z scores among ``n`` are against the other ``n - 1``, for a new member of which the score is t-distributed."""
+    """What z scores among ``n`` are against the other ``n - 1``: t-distributed for one that is like them."""
     if n < 3:
         return np.zeros_like(z)
     rest = np.maximum((n - 1) - z**2, 1e-6)  # what is left of the squares without the picture itself

@@ -1,4 +1,4 @@
-"""An open index and the models that ask it: ``Searcher.open("my.mota").search(image="lamp.jpg", text="but in brass")``."""
+"""An index and its models, to be asked: ``Searcher.open("my.mota").search(image="lamp.jpg", text="in brass")``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
