@@ -14,7 +14,7 @@ from motacli.runs import explained, write_json
 
 FORMAT = 1
 CONFIG = "index.json"
-STATES = "states"
+STATES, BUILDING = "states", "building"
 PROMPT, SLOT = "a photo of $ that {caption}", "$"
 """The template of a composed query by default, that of the protocol ``searle``, and where its pseudo-words go."""
 
@@ -29,7 +29,8 @@ class IndexConfig:
     load the backbone, ``backbone``, ``fingerprint`` and ``made_of`` are what it was when the features were made.
     ``inversion`` and ``adapter`` are names of components, whose weights lie in the index; a digest is None for a part
     without weights. ``thumbnails`` is the longer side in pixels, 0 for none. ``metadata`` is the CSV file that the
-    ``columns`` (name to ``number`` or ``text``) came from. ``counts`` are those of the last build's report.
+    ``columns`` (name to ``number`` or ``text``) came from. ``scanned_ns`` is when the folder was last looked through,
+    ``counts`` what was found then.
     """
 
     state: int
@@ -54,6 +55,7 @@ class IndexConfig:
     thumbnails: int = 0
     metadata: str | None = None
     columns: dict[str, str] = field(default_factory=dict)
+    scanned_ns: int = 0
     versions: dict[str, str] = field(default_factory=dict)
     created: str = ""
     updated: str = ""
@@ -98,7 +100,7 @@ def state_folder(path: Path, state: int) -> Path:
 
 
 def _no_index(path: Path) -> DataError:
-    if (path / "building").is_dir():
+    if (path / BUILDING).is_dir():
         return DataError(f"{path} is an unfinished index", "go on with it: the same `mota index` again")
     what = "is no index: there is no index.json in it" if path.is_dir() else "is not there"
     return DataError(f"{path} {what}", "build one: `mota index FOLDER -o INDEX`")

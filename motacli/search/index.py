@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -143,7 +144,7 @@ def thumbnail_file(path: Path, digest: str) -> Path:
     return path / THUMBNAILS / digest[:2] / f"{digest}.webp"
 
 
-def store_options(target: Any, name: str, values: dict[str, Any]) -> Any:
+def store_options(target: Any, name: str, values: Mapping[str, Any]) -> Any:
     """The options of a store; `UsageError` for what it does not know."""
     return parse_options(target.Options, values, f"options of index store {name!r}")
 
