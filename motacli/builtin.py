@@ -27,6 +27,7 @@ COMMANDS = (
     "reproduce",
     "report",
     "submission",
+    "index",
     "search",
     "bench",
     "ls",

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -107,10 +108,6 @@ class Entries:
         chosen[np.fromiter((row[0] for row in rows), np.int64, len(rows))] = True
         return chosen
 
-    def digests(self) -> set[str]:
-        """The digests of all contents."""
-        return {digest for (digest,) in self._ask("SELECT DISTINCT digest FROM entries", ())}
-
     def close(self) -> None:
         """Let go of the file."""
         with self._lock:
@@ -121,12 +118,12 @@ class Entries:
         found = self._ask(f"SELECT {wanted} FROM entries WHERE {condition}", values)
         return [self._entry(values) for values in found]
 
-    def _entry(self, values: Sequence[object]) -> Entry:
-        row, id, *rest = values[: len(_FIELDS)]
-        metadata = dict(zip(self.columns, values[len(_FIELDS) :], strict=True))
-        return Entry(row, id, id, *rest, metadata)  # type: ignore[arg-type]
+    def _entry(self, values: Sequence[Any]) -> Entry:
+        row, id, size, mtime_ns, digest, width, height, *more = values
+        metadata = dict(zip(self.columns, more, strict=True))
+        return Entry(row, id, id, size, mtime_ns, digest, width, height, metadata)
 
-    def _ask(self, sql: str, values: Sequence[object]) -> list[tuple[object, ...]]:
+    def _ask(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         with self._lock, _explained(self.path):
             return self._database.execute(sql, values).fetchall()
 
