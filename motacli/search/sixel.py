@@ -27,7 +27,7 @@ def sixel(picture: Image.Image) -> str:
 
 
 def _band(rows: np.ndarray) -> str:
-    """Six rows of colour numbers ``(6, W)``, -1 for nothing: a line of characters for each colour, drawn over another."""
+    """Six rows of colour numbers ``(6, W)``, -1 for nothing: one line of characters for each colour."""
     return "$".join(
         f"#{number}{_runs((63 + ((rows == number) * _BITS).sum(axis=0)).tolist())}"
         for number in np.unique(rows[rows >= 0]).tolist()
