@@ -19,13 +19,14 @@ class Candidates:
         self._new: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._count, self._room = 0, 2 * queries * k
 
-    def add(self, rows: np.ndarray, scores: np.ndarray) -> None:
-        """Rows ``(n,)`` and their scores ``(Q, n)``; -inf and NaN are never kept."""
+    def add(self, rows: np.ndarray | slice, scores: np.ndarray) -> None:
+        """Rows ``(n,)``, or the slice of all rows that holds them, and their scores ``(Q, n)``; never -inf and NaN."""
         found = np.flatnonzero(scores > self._floor)
         if not found.size:
             return
         query, column = np.divmod(found, scores.shape[1])
-        self._new.append((query, rows[column], scores.ravel()[found]))
+        numbers = rows.start + column if isinstance(rows, slice) else rows[column]
+        self._new.append((query, numbers, scores.ravel()[found]))
         self._count += len(found)
         if self._count > self._room:
             self._thin_out()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -14,9 +16,9 @@ from torch import Tensor
 
 from motacli.console import Progress
 from motacli.search.candidates import Candidates
-from motacli.search.products import Products, products
+from motacli.search.products import products
+from motacli.search.rescoring import best_of
 from motacli.search.vectors import Vectors
-from motacli.similarity import exact_pairs
 
 AT_ONCE = 32
 """Queries that share a pass over the rows."""
@@ -26,13 +28,13 @@ SPARSE = 8
 
 @dataclass(frozen=True)
 class ExactOptions:
-    """``block_rows`` is how many rows are multiplied at a time."""
+    """``threads`` share the rows of a search; 0 are as many as torch uses."""
 
-    block_rows: int = 4096
+    threads: int = 0
 
     def __post_init__(self) -> None:
-        if self.block_rows < 1:
-            raise ValueError(f"block_rows must be at least 1, not {self.block_rows}")
+        if self.threads < 0:
+            raise ValueError(f"threads must not be negative: {self.threads}")
 
 
 class ExactStore:
@@ -47,8 +49,9 @@ class ExactStore:
 
     def __init__(self, vectors: Vectors, options: ExactOptions) -> None:
         self._vectors = vectors
-        self._block_rows = options.block_rows
         self._stored = _as_tensor(vectors.stored)
+        self._threads = options.threads or torch.get_num_threads()
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="exact-store")
 
     @classmethod
     def build(cls, folder: Path, vectors: Vectors, options: ExactOptions, progress: Progress) -> None:
@@ -71,45 +74,46 @@ class ExactStore:
         return rows, scores
 
     def close(self) -> None:
-        """The file stays mapped for as long as somebody holds the vectors."""
-        self._stored = self._stored[:0]
+        """End the threads. The file stays mapped for as long as somebody holds the vectors."""
+        self._pool.shutdown()
 
     def _search(self, queries: np.ndarray, allowed: np.ndarray | None, rows: np.ndarray, scores: np.ndarray) -> None:
         """Fill in ``rows`` and ``scores`` ``(Q, K)``."""
-        k, rough = rows.shape[1], products(queries, self._vectors)
+        k, rough, lock = rows.shape[1], products(queries, self._vectors), threading.Lock()
         kept = Candidates(len(queries), k, 2 * rough.margin)
-        for block, found in self._scored(rough, allowed):
-            kept.add(block, found)
+
+        def scan(part: np.ndarray | range) -> None:
+            for block in _blocks(part, rough.rows):
+                found = rough.score(self._stored[block], self._vectors.norms[block])
+                if allowed is not None:
+                    found[:, ~allowed[block]] = -np.inf
+                with lock:
+                    kept.add(block, found)
+
+        self._each(scan, _parts(len(self._vectors), allowed, self._threads if rough.parallel else 1))
         for number, near in enumerate(kept.rows()):
-            exact = self._exact(queries[number], near)
-            order = np.lexsort((near, -exact))[:k]
-            rows[number, : len(order)], scores[number, : len(order)] = near[order], exact[order]
+            best, exact = best_of(self._vectors, queries[number], near, k)
+            rows[number, : len(best)], scores[number, : len(best)] = best, exact
 
-    def _scored(self, rough: Products, allowed: np.ndarray | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Row numbers ``(n,)`` and rough scores ``(Q, n)``, -inf for what is not allowed."""
-        norms, size = self._vectors.norms, self._block_rows
-        if allowed is not None and np.count_nonzero(allowed) * SPARSE < len(allowed):
-            few = np.flatnonzero(allowed)
-            for start in range(0, len(few), size):
-                rows = few[start : start + size]
-                yield rows, rough.score(self._stored[torch.from_numpy(rows)], norms[rows])
-            return
-        for start in range(0, len(norms), size):
-            block = slice(start, start + size)
-            found = rough.score(self._stored[block], norms[block])
-            if allowed is not None:
-                found[:, ~allowed[block]] = -np.inf
-            yield np.arange(start, start + found.shape[1]), found
+    def _each(self, scan: Callable[[np.ndarray | range], None], parts: Sequence[np.ndarray | range]) -> None:
+        if len(parts) == 1:
+            scan(parts[0])
+        else:
+            list(self._pool.map(scan, parts))
 
-    def _exact(self, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Exact scores ``(n,)``, few enough rows at a time for their copies to be small."""
-        scores = np.empty(len(rows))
-        for start in range(0, len(rows), self._block_rows):
-            part = slice(start, start + self._block_rows)
-            units = self._vectors.units(rows[part])
-            everyone = np.arange(len(units))
-            scores[part] = exact_pairs(query[None], units, np.zeros_like(everyone), everyone)
-        return scores
+
+def _parts(count: int, allowed: np.ndarray | None, threads: int) -> list[np.ndarray | range]:
+    """The rows to look at, in as many parts; numbers where they are few, as others need not be read."""
+    if allowed is not None and np.count_nonzero(allowed) * SPARSE < count:
+        return list(np.array_split(np.flatnonzero(allowed), threads))
+    edges = np.linspace(0, count, threads + 1, dtype=np.int64)
+    return [range(start, end) for start, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)]
+
+
+def _blocks(part: np.ndarray | range, size: int) -> Iterator[np.ndarray | slice]:
+    for start in range(0, len(part), size):
+        block = part[start : start + size]
+        yield slice(block.start, block.stop) if isinstance(block, range) else block
 
 
 def _as_tensor(stored: np.ndarray) -> Tensor:

@@ -1,0 +1,46 @@
+"""Dot products of half-precision rows in one pass over them, compiled by Numba where that is installed.
+
+The bits of a half-precision number, moved to where a float32 has them, are that number times 2**-112: queries are
+multiplied by 2**112 beforehand, and nothing else has to be converted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+SCALE = np.float32(2.0**112)
+_TILE = 64
+"""Rows that are multiplied with every query before the next ones, few enough to stay in the first caches."""
+_BITS = np.int32(-0x70000001)
+"""All bits but those three that hold nothing once the sign has been spread over them."""
+_MOVE = np.int32(13)
+
+
+def _dot_products(rows: Any, queries: Any, scores: Any) -> None:
+    for start in range(0, rows.shape[0], _TILE):
+        for number in range(queries.shape[0]):
+            query = queries[number]
+            for row in range(start, min(start + _TILE, rows.shape[0])):
+                total = np.float32(0)
+                for column in range(rows.shape[1]):
+                    bits = np.int32((np.int32(rows[row, column]) << _MOVE) & _BITS)
+                    total += bits.view(np.float32) * query[column]
+                scores[number, row] = total
+
+
+def _compiled() -> Callable[[np.ndarray, np.ndarray, np.ndarray], None]:
+    how = {"nogil": True, "fastmath": True}
+    try:
+        compiled = njit(**how, cache=True)(_dot_products)
+    except RuntimeError:  # there is no folder where what was compiled could be kept for the next process
+        compiled = njit(**how)(_dot_products)
+    return compiled  # type: ignore[no-any-return]
+
+
+dot_products = _compiled()
+"""``(rows, queries, scores)``: the bits of rows ``(n, d)`` int16, queries ``(Q, d)`` float32 times `SCALE`, and where
+the products ``(Q, n)`` float32 go. It lets other threads work meanwhile."""
