@@ -29,6 +29,7 @@ COMMANDS = (
     "submission",
     "index",
     "search",
+    "serve",
     "bench",
     "ls",
     "plugins",
