@@ -15,7 +15,7 @@ from motacli.encoding import encode_texts
 from motacli.query_sources import Composed, ImageOnly, QueryInputs, QuerySource, Sum, TextOnly
 from motacli.search.results import Kind
 
-NEGATIVE_WEIGHT = 0.5
+NEGATIVE_WEIGHT = 0.4
 """How much of a negative text's direction leaves the query: our choice."""
 
 
