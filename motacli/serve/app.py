@@ -46,6 +46,7 @@ def create_app(searcher: Searcher, settings: Settings | None = None) -> FastAPI:
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI, service: Service, settings: Settings) -> AsyncIterator[None]:
+    service.start()
     watching = asyncio.create_task(_watch(service, settings.watch_seconds))
     try:
         yield

@@ -39,6 +39,10 @@ class Decoder:
         self._process: subprocess.Popen[bytes] | None = None
         self._served = 0
 
+    def start(self) -> None:
+        """Have the process ready before it is needed."""
+        self._process = self._process or self._started()
+
     def pixels(self, data: bytes) -> Image.Image:
         """The picture of a file in mode RGB, as `motacli.datasets.open_image` gives it; `Refused` where there is none."""
         head, raw = self._ask(data, task="pixels")
@@ -110,6 +114,11 @@ class Decoders:
             yield decoder
         finally:
             self._free.put(decoder)
+
+    def start(self) -> None:
+        """Have all processes ready."""
+        for decoder in self._all:
+            decoder.start()
 
     def close(self) -> None:
         """End all processes."""

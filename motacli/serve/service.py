@@ -122,6 +122,10 @@ class Service:
 
         return self._asked(some)
 
+    def start(self) -> None:
+        """Have everything ready for the first request."""
+        self._decoders.start()
+
     def refresh(self) -> bool:
         """Go over to a newer state of the index, if there is one."""
         return self._searcher.reload_if_stale()

@@ -127,7 +127,7 @@ async function take(given, more = false) {
 function show(answers, asked) {
   $("alert").hidden = true;
   const [first, second] = answers;
-  const names = second ? [`With ${index.adapter}`, "Without adapter"] : [""];
+  const names = second ? ["With the adapter", "Without"] : [""];
   const hooks = {use: (hit) => use({id: hit.id}), look, leave: () => $("text").focus(), hitAt: (list, at) => shown[lists().indexOf(list)][at]};
   const columns = answers.map((answer, side) => column(names[side], answer, second && answers[1 - side], hooks));
   $("results").replaceChildren(...columns);
@@ -179,7 +179,7 @@ function draw() {
   $("alpha").value = question.alpha;
   $("alpha").disabled = !(given && question.text.trim());
   $("score").value = question.score;
-  $("alpha-value").textContent = question.alpha ? question.alpha.toFixed(2) : "as composed";
+  $("alpha-value").textContent = question.alpha ? question.alpha.toFixed(2) : "composed";
   $("score-value").textContent = question.score ? question.score.toFixed(2) : "any";
   const refined = [question.negative, question.where, question.alpha, question.score].filter(Boolean).length;
   $("refined").textContent = refined ? ` · ${refined}` : "";
@@ -288,6 +288,10 @@ function wire() {
     change({compare: !question.compare});
     draw();
     find();
+  });
+  $("refine").addEventListener("click", () => {
+    $("fields").hidden = !$("fields").hidden;
+    $("refine").setAttribute("aria-expanded", String(!$("fields").hidden));
   });
   for (const id of ["clear", "brand"]) {
     $(id).addEventListener("click", (event) => {

@@ -45,7 +45,7 @@ function card(hit, rank, ranks, hooks) {
   const name = nameOf(hit);
   const pick = element("button", {className: "pick", type: "button", tabIndex: rank ? -1 : 0},
     picture(smallPicture({id: hit.id}), ""),
-    element("span", {className: "score", title: `Cosine ${hit.similarity.toFixed(4)}`}, hit.score.toFixed(1)));
+    element("span", {className: "score", title: `${hit.score.toFixed(1)} standard deviations above unrelated pictures; cosine ${hit.similarity.toFixed(3)}`}, hit.score.toFixed(1)));
   pick.setAttribute("aria-label", `${name}, rank ${rank + 1}, score ${hit.score.toFixed(1)}: make it the reference`);
   pick.addEventListener("click", () => hooks.use(hit));
   pick.dataset.row = rank;
@@ -70,7 +70,7 @@ function shift(rank, before) {
 }
 
 const nothing = () => element("p", {className: "nothing"},
-  element("strong", {}, "No picture fits."), " Lower the least score, loosen the conditions, or say it in other words.");
+  element("strong", {}, "No picture fits."), " Lower the lowest score, loosen the conditions, or say it in other words.");
 
 // One result is in the tab order; arrows lead from there.
 function move(event, list, hooks) {
