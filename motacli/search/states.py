@@ -16,7 +16,7 @@ from motacli.console import Progress
 from motacli.errors import DataError
 from motacli.plugins import PluginHost
 from motacli.runs import explained, replace_file
-from motacli.search.config import BUILDING, STATES, IndexConfig, state_folder
+from motacli.search.config import BUILDING, CONFIG, STATES, IndexConfig, state_folder
 from motacli.search.contents import Contents
 from motacli.search.entries import ENTRIES, Entry, write_entries
 from motacli.search.index import STORE, Index, store_options
@@ -110,9 +110,11 @@ def work_folder(path: Path, state: int) -> Path:
 
 
 def drop_work(path: Path) -> None:
-    """Remove what builds kept to go on from."""
-    if (path / BUILDING).is_dir():
-        with explained(path / BUILDING):
+    """Remove what builds kept to go on from, and what a kill left of a new ``index.json``."""
+    with explained(path):
+        for file in path.glob(f".{CONFIG}.*.tmp"):
+            file.unlink()
+        if (path / BUILDING).is_dir():
             shutil.rmtree(path / BUILDING)
 
 
