@@ -50,7 +50,8 @@ class Composer:
     def _source(self, kind: Kind, adapted: bool) -> QuerySource:
         if kind == "composed" and self.inversion is not None:
             return Composed(self.inversion, self.adapter if adapted else None)
-        return {"image": ImageOnly(), "text": TextOnly()}.get(kind, Sum())
+        plain: dict[Kind, QuerySource] = {"image": ImageOnly(), "text": TextOnly()}
+        return plain.get(kind, Sum())
 
     def _text(self, text: str) -> Tensor:
         return F.normalize(torch.from_numpy(encode_texts(self.backbone, [text])), dim=1)
