@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 
@@ -42,7 +44,7 @@ class Candidates:
         order = np.argsort(query, kind="stable")
         query, rows, scores = query[order], rows[order], scores[order]
         ends = np.searchsorted(query, np.arange(len(self._floor) + 1))
-        for number, (start, end) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
+        for number, (start, end) in enumerate(pairwise(ends)):
             if end - start >= self._k:
                 kth = np.partition(scores[start:end], end - start - self._k)[end - start - self._k]
                 self._floor[number] = kth - self._slack

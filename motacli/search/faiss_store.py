@@ -145,7 +145,7 @@ def _inverted_lists(faiss: Any, vectors: Vectors, options: FaissOptions) -> Any:
             "code_bytes must divide the width, and there cannot be more lists than rows",
         )
     quantizer = faiss.IndexFlatIP(vectors.width)
-    bits = 8 if len(vectors) >= 256 * PER_LIST else 6
+    bits = 8 if len(vectors) >= 256 * PER_LIST else 4
     index = faiss.IndexIVFPQ(quantizer, vectors.width, lists, code_bytes, bits, faiss.METRIC_INNER_PRODUCT)
     wanted = PER_LIST * max(lists, 2**bits)
     chosen = np.random.default_rng(0).permutation(len(vectors))[:wanted]

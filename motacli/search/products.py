@@ -48,7 +48,7 @@ def products(queries: np.ndarray, vectors: Vectors) -> Products:
     if vectors.stored.dtype != np.float16:
         return Products(_in_single(queries), _margin(queries), 8192)
     if len(queries) <= KERNEL_QUERIES and vectors.stored.size >= KERNEL_NUMBERS and has_kernel():
-        return Products(_by_kernel(queries), _margin(queries), 16384, parallel=True)
+        return Products(_by_kernel(queries), _margin(queries), 32768, parallel=True)
     if len(queries) == 1 and _fits_in_half(vectors.norms):
         return Products(_in_half(queries), _margin(queries) + _half_margin(queries), 16384)
     return Products(_converted(queries, 1024), _margin(queries), 1024)
@@ -62,14 +62,14 @@ def has_kernel() -> bool:
 
 def _by_kernel(queries: np.ndarray) -> Score:
     """In one pass, without copies."""
-    from motacli.search.half_kernel import SCALE, dot_products
+    from motacli.search.half_kernel import SCALE, cosines
 
     asked = np.ascontiguousarray(queries, dtype=np.float32) * SCALE
 
     def score(stored: Tensor, norms: np.ndarray) -> np.ndarray:
         scores = np.empty((len(asked), len(norms)), dtype=np.float32)
-        dot_products(stored.view(torch.int16).numpy(), asked, scores)
-        return _divided(scores, norms)
+        cosines(stored.view(torch.int16).numpy(), norms, asked, scores)
+        return scores
 
     return score
 
@@ -106,7 +106,7 @@ def _tensor(queries: np.ndarray) -> Tensor:
 
 def _fits_in_half(norms: np.ndarray) -> bool:
     lengths: Any = norms[norms > 0]
-    return bool(lengths.size) and bool(MOST_IN_HALF > lengths.max() and lengths.min() > LEAST_IN_HALF)
+    return bool(lengths.size) and bool(lengths.max() < MOST_IN_HALF and lengths.min() > LEAST_IN_HALF)
 
 
 def _margin(queries: np.ndarray) -> float:
