@@ -75,4 +75,4 @@ def __getattr__(name: str) -> Any:
         from motacli.search.searcher import Searcher
 
         return Searcher
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise AttributeError("module %r has no attribute %r" % (__name__, name))  # noqa: UP031
