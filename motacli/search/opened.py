@@ -22,6 +22,9 @@ from motacli.search.queries import Composer
 from motacli.search.ranking import best_rows
 from motacli.search.results import Background, Hit
 
+KEPT_CONDITIONS = 8
+"""Sets of conditions whose rows are kept: who types asks again and again with the same ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -51,6 +54,7 @@ class Opened:
     sample: Sample = field(repr=False)
     users: int = 0
     retired: bool = False
+    allowed_rows: dict[tuple[str, ...], np.ndarray] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(cls, path: Path, host: PluginHost) -> Opened:
@@ -79,7 +83,7 @@ class Opened:
     def best(self, query: np.ndarray, wanted: Wanted) -> Found:
         """The pictures closest to a unit vector ``(d,)``, float32."""
         background = self.sample.background(query)
-        allowed = self.index.entries.select([filters.parse(each) for each in wanted.where]) if wanted.where else None
+        allowed = self._allowed(wanted.where) if wanted.where else None
         total = len(self.index.vectors) if allowed is None else int(np.count_nonzero(allowed))
         if total == 0:
             return Found((), 0, background)
@@ -98,6 +102,15 @@ class Opened:
         """Let go of store and index."""
         self.store.close()
         self.index.close()
+
+    def _allowed(self, where: tuple[str, ...]) -> np.ndarray:
+        """Which rows ``(N,)`` meet all conditions."""
+        known = self.allowed_rows.get(where)
+        if known is None:
+            known = self.index.entries.select([filters.parse(each) for each in where])
+            kept = list(self.allowed_rows.items())[1 - KEPT_CONDITIONS :]
+            self.allowed_rows = {**dict(kept), where: known}
+        return known
 
     def _hits(self, rows: np.ndarray, cosines: np.ndarray, values: np.ndarray) -> tuple[Hit, ...]:
         folder, entries = self.index.config.folder, self.index.entries.get(rows.tolist())

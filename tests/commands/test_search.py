@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from tiny_index import TinyIndex, tiny_index
 
 from motacli import Searcher
 from motacli.cli import main
 from motacli.plugins import PluginHost
+from motacli.search.building import index_folder
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +126,14 @@ def test_mistakes_are_told(mota: Any, words: list[str], code: int, said: str) ->
 def test_what_is_no_index(host: PluginHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["search", str(tmp_path), "--text", "a"], host=host) == 1
     assert "is no index" in capsys.readouterr().err
+
+
+def test_names_of_files_do_not_steer_the_terminal(
+    host: PluginHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "red\x1b[31m\n.png")
+    index_folder(tmp_path / "my.mota", tmp_path, host=host)
+    assert main(["search", str(tmp_path / "my.mota"), "--text", "a"], host=host) == 0
+    out, err = capsys.readouterr()
+    assert "\x1b" not in out and out.endswith("red\\x1b[31m\\n.png\n")
+    assert "scores are rough" in err

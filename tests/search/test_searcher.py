@@ -5,9 +5,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ from picture_folders import draw, draw_all
 from PIL import Image
 from tiny_index import TinyIndex, tiny_index
 
-from motacli import Searcher
+from motacli import Searcher, hookimpl, load_plugins
 from motacli.errors import DataError, MotaError, UsageError
 from motacli.plugins import PluginHost
 from motacli.query_sources import Composed, ImageOnly, QuerySource, TextOnly
@@ -192,6 +195,7 @@ def test_conditions_exclusions_and_thresholds(twelve: Searcher) -> None:
     assert len(everything.results) == everything.total == 12 and not everything.background.calibrated
     assert [hit.score for hit in everything.results] == sorted(hit.score for hit in everything.results)[::-1]
     some = twelve.search(text="a red circle", where=["price<5", "path~00/*"], k=50)
+    assert twelve.search(text="a red circle", where=["price<5", "path~00/*"], k=50).results == some.results
     assert some.total == len(some.results) == 5
     assert [hit for hit in everything.results if hit.metadata["price"] < 5] == list(some.results)
     gone = [hit.id for hit in everything.results[:2]]
@@ -270,6 +274,78 @@ def test_a_searcher_goes_over_to_the_new_state(small: Path, host: PluginHost) ->
         assert searcher.reload_if_stale() and not searcher.reload_if_stale()
         after = searcher.search(text="a red circle", k=50)
         assert after.total == 13 and "new.jpg" in {hit.id for hit in after.results}
+
+
+def test_an_update_disturbs_no_search(small: Path, host: PluginHost) -> None:
+    known = {f"00/{number:05d}.jpg" for number in range(12)} | {f"new{number}.jpg" for number in range(4)}
+    with Searcher.open(small, host=host) as searcher, ThreadPoolExecutor(4) as pool:
+        feature, stop = searcher.encode(small.parent / "pictures/00/00000.jpg"), threading.Event()
+
+        def ask() -> list[tuple[int, bool]]:
+            seen = []
+            while not stop.is_set():
+                answer = searcher.search(feature, k=50, where=["path~*.jpg"])
+                seen.append((answer.total, {hit.id for hit in answer.results} <= known))
+            return seen
+
+        asking = [pool.submit(ask) for _ in range(4)]
+        for number in range(4):
+            draw(small.parent / f"pictures/new{number}.jpg", 90 + number)
+            update_index(small, host=host)
+            assert searcher.reload_if_stale()
+        stop.set()
+        seen = [answer for each in asking for answer in each.result()]
+    assert {good for _, good in seen} == {True}
+    assert {total for total, _ in seen} <= {12, 13, 14, 15, 16} and len({total for total, _ in seen}) > 1
+
+
+class Brute:
+    """A store as another package would bring it: it looks at everything, and never twice at the same."""
+
+    name = "brute"
+
+    @dataclass(frozen=True)
+    class Options:
+        scale: float = 1.0
+
+    opened: ClassVar[list[Brute]] = []
+
+    def __init__(self, units: np.ndarray, scale: float) -> None:
+        self.units, self.scale, self.closed = units, scale, False
+
+    @classmethod
+    def build(cls, folder: Path, vectors: Any, options: Any, progress: Any) -> None:
+        np.save(folder / "units.npy", vectors.units(slice(None)))
+
+    @classmethod
+    def open(cls, folder: Path, vectors: Any, options: Any) -> Brute:
+        cls.opened.append(cls(np.load(folder / "units.npy"), options.scale))
+        return cls.opened[-1]
+
+    def search(self, queries: np.ndarray, k: int, allowed: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        scores = queries @ self.units.T * self.scale
+        scores[:, ~(allowed if allowed is not None else np.ones(len(self.units), bool))] = -np.inf
+        rows = np.argsort(-scores, axis=1)[:, :k]
+        best = np.take_along_axis(scores, rows, 1).astype(np.float32)
+        return np.where(np.isinf(best), -1, rows), best
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_store_of_another_package_answers_the_same(twelve: Searcher, tmp_path: Path) -> None:
+    package = ModuleType("brute")
+    package.register_index_stores = hookimpl(lambda register: register("brute", Brute))  # type: ignore[attr-defined]
+    package.register_index_stores.__name__ = "register_index_stores"
+    theirs = load_plugins(entry_points=[], modules={"brute": package})
+    pictures = Path(twelve.index.config.folder)
+    # Scores that are off by a third are a store's own business: the best are scored again.
+    index_folder(tmp_path / "my.mota", pictures, host=theirs, store="brute", store_options={"scale": 0.7})
+    with Searcher.open(tmp_path / "my.mota", host=theirs) as searcher:
+        for where in ([], ["path!=00/00003.jpg"]):
+            ours, answer = (each.search(text="a red circle", k=5, where=where) for each in (twelve, searcher))
+            assert answer.results == tuple(replace(hit, metadata={}) for hit in ours.results)
+    assert [store.scale for store in Brute.opened] == [0.7] and Brute.opened[0].closed
 
 
 def test_a_state_in_use_is_closed_by_its_last_user(
