@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import Annotated, Any
 
@@ -15,7 +14,7 @@ from motacli.errors import did_you_mean
 from motacli.runs import jsonable
 from motacli.serve import models
 from motacli.serve.headers import PICTURE_POLICY
-from motacli.serve.problems import Refused, documented
+from motacli.serve.problems import Json, Refused, documented
 from motacli.serve.service import Question, Service
 from motacli.serve.settings import Settings
 
@@ -129,8 +128,7 @@ def make_api(service: Service, settings: Settings) -> APIRouter:
 
 
 def _json(value: Any) -> Response:
-    text = json.dumps(jsonable(value), ensure_ascii=False, allow_nan=False)
-    return Response(text.encode("utf-8", "replace"), media_type="application/json")
+    return Json(jsonable(value))
 
 
 def _picture(data: bytes, kind: str, tag: str | None, seconds: int = 0) -> Response:

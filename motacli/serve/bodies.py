@@ -1,4 +1,4 @@
-"""What clients send: not more than is allowed, however they announce it, and not slower."""
+"""How much clients send: not more than is allowed, however they announce it, and not slower."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from motacli.serve.settings import Settings
 
 FORM = 256 * 1024
 """Bytes of a request besides its pictures: texts, names, and what the form itself takes."""
+HEAD, ADDRESS = 32 * 1024, 16 * 1024
+"""Bytes of all headers together, and of the address that is asked for."""
 DRAIN_SECONDS = 2.0
 
 
@@ -20,6 +22,14 @@ def body_limit(headers: Headers, settings: Settings) -> int:
     """How many bytes a request may have: only forms that hold files may have many."""
     files = headers.get("content-type", "").lower().startswith("multipart/form-data")
     return FORM + (settings.max_upload if files else 0)
+
+
+def refuse_large_head(headers: Headers, raw_path: bytes, query: bytes) -> None:
+    """`Refused` for more headers or a longer address than any browser sends."""
+    if len(raw_path) + len(query) > ADDRESS:
+        raise Refused(414, "the address is too long")
+    if sum(len(name) + len(value) for name, value in headers.raw) > HEAD:
+        raise Refused(431, "the headers of the request are too long")
 
 
 def refuse_announced(headers: Headers, limit: int) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from starlette.datastructures import Headers
-from starlette.requests import HTTPConnection
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from motacli.serve.bodies import body_limit, drain, limited, refuse_announced
+from motacli.serve.bodies import body_limit, drain, limited, refuse_announced, refuse_large_head
 from motacli.serve.headers import with_safe_headers
 from motacli.serve.limits import Concurrency, Rate
 from motacli.serve.origins import refuse_foreign, require_host
@@ -48,8 +48,13 @@ class Guard:
             if headers.get("expect") is None:  # else nothing is sent before we ask for it
                 await drain(receive, 2 * limit)
             await refused.response()(scope, receive, send)
+        except ClientDisconnect:
+            return  # nobody is left to be told
 
     def _check(self, scope: Scope, headers: Headers, limit: int) -> None:
+        if scope["http_version"] not in ("1.0", "1.1"):
+            raise Refused(505, "this server speaks HTTP/1.1")
+        refuse_large_head(headers, scope.get("raw_path") or b"", scope["query_string"])
         refuse_foreign(headers, require_host(headers, self._settings), scope["path"])
         self._rate.take((scope.get("client") or ("",))[0])
         if not self._tokens.lets_in(HTTPConnection(scope)):
