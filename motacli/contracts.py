@@ -420,6 +420,9 @@ class IndexStore(Protocol):
     Its class has ``Options``, a frozen dataclass, and the two classmethods. Rows are those of `Vectors`, from 0. A store
     may be asked from several threads at once. Scores are cosines, exact or nearly so: who asks computes those of the
     best again. An approximate store may miss rows, but gives none twice and none that is not allowed.
+
+    One that keeps rows elsewhere (a server) may have a classmethod ``forget(folder, options)``, called before the
+    folder of a store is removed, even where it was never finished; it raises `motacli.errors.MotaError`.
     """
 
     name: str

@@ -83,7 +83,7 @@ def index_folder(
             created=now(),
             **copy_parts(path, parts, host, backbone),
         )
-        drop_other_states(path, current=0)
+        drop_other_states(path, config, host, progress)
         return Renewal(path, config, None, host, lambda: backbone, batch_size, workers, progress).run()
 
 
@@ -107,7 +107,7 @@ def update_index(
     path, progress = Path(path).absolute(), progress or NullProgress()
     read_config(path)  # says so where there is no index
     with held(path / CONFIG), Index.open(path) as index:
-        drop_other_states(path, index.generation)
+        drop_other_states(path, index.config, host, progress)
         config = index.config
         if metadata is not None:
             config = config.changed(metadata=str(Path(metadata).absolute()))

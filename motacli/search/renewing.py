@@ -149,7 +149,7 @@ class Renewal:
     def _switch(self, config: IndexConfig, entries: Sequence[Entry]) -> None:
         """Make the new state the one that answers; only then is anything removed."""
         write_config(self.path, config)
-        drop_other_states(self.path, config.state)
+        drop_other_states(self.path, config, self.host, self.progress)
         if config.thumbnails:
             drop_thumbnails(self.path, {entry.digest for entry in entries})
         drop_work(self.path)

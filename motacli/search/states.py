@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from motacli.console import Progress
-from motacli.errors import DataError
+from motacli.errors import DataError, MotaError
 from motacli.plugins import PluginHost
 from motacli.runs import explained, replace_file
 from motacli.search.config import BUILDING, CONFIG, STATES, IndexConfig, state_folder
@@ -90,12 +90,24 @@ def read_problems(folder: Path) -> dict[str, Problem]:
     return {problem.id: problem for problem in found}
 
 
-def drop_other_states(path: Path, current: int) -> None:
+def drop_other_states(path: Path, config: IndexConfig, host: PluginHost, progress: Progress) -> None:
     """Remove all states but the current one: older ones, and what builds left that were killed."""
     with explained(path / STATES):
         for folder in sorted((path / STATES).glob("*")):
-            if folder != state_folder(path, current):
+            if folder != state_folder(path, config.state):
+                forget_store(folder, config, host, progress)
                 shutil.rmtree(folder)
+
+
+def forget_store(folder: Path, config: IndexConfig, host: PluginHost, progress: Progress) -> None:
+    """Let a store that keeps rows elsewhere remove those of a state; a warning where it cannot."""
+    target: Any = host.component("stores", config.store).load()
+    if not hasattr(target, "forget"):
+        return
+    try:
+        target.forget(folder / STORE, store_options(target, config.store, config.store_options))
+    except MotaError as error:
+        progress.warn(f"store {config.store!r} keeps what is not needed any more: {error}")
 
 
 def work_folder(path: Path, state: int) -> Path:

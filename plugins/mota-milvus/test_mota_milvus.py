@@ -91,6 +91,16 @@ def test_a_filter_that_leaves_the_neighbourhood_empty(lite: None, folder: Path, 
     store.close()
 
 
+def test_a_collection_that_an_update_dropped(lite: None, folder: Path, vectors: Vectors) -> None:
+    MilvusStore.build(folder, vectors, MilvusOptions(), NullProgress())
+    store, query = MilvusStore.open(folder, vectors, MilvusOptions()), vectors.units(np.array([5, 6]))
+    found = store.search(query, 3)
+    store._connection.client.drop_collection(store._collection)
+    for before, after in zip(found, store.search(query, 3), strict=True):
+        assert np.array_equal(before, after)
+    store.close()
+
+
 class Server:
     """Stands in for a server's client: collections are kept by name, and calls noted."""
 

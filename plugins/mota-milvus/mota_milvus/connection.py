@@ -60,12 +60,22 @@ class Connection:
         self.client.load_collection(collection)
         return int(self.client.query(collection, filter="", output_fields=["count(*)"])[0]["count(*)"])
 
-    def search(self, collection: str, queries: np.ndarray, limit: int) -> list[np.ndarray]:
-        """The rows found for each query ``(Q, d)``, best first."""
+    def search(self, collection: str, queries: np.ndarray, limit: int) -> list[np.ndarray] | None:
+        """The rows found for each query ``(Q, d)``, best first; None where the collection is gone.
+
+        Raises `MotaError` where Milvus fails.
+        """
+        from pymilvus import MilvusException
+
         if not len(queries):
             return []
         asked = list(np.ascontiguousarray(queries, dtype=np.float32))
-        found = self.client.search(collection, asked, limit=limit, anns_field="vector", output_fields=["row"])
+        try:
+            found = self.client.search(collection, asked, limit=limit, anns_field="vector", output_fields=["row"])
+        except MilvusException as error:
+            if not self.client.has_collection(collection):
+                return None
+            raise MotaError(f"Milvus at {self.uri} failed: {str(error).splitlines()[0]}") from error
         return [np.array([hit["row"] for hit in hits], dtype=np.int64) for hits in found]
 
     def close(self) -> None:

@@ -109,7 +109,9 @@ class MilvusStore:
 
     @classmethod
     def forget(cls, folder: Path, options: MilvusOptions) -> None:
-        """Drop the collection of an index that is about to be removed."""
+        """Drop the collection of a state that is about to be removed."""
+        if not (folder / PLACE).exists():
+            return
         place = Place.read(folder)
         if place.uri:
             connection = place.connect(folder)
@@ -127,7 +129,10 @@ class MilvusStore:
             return self._exact.search(queries, k, allowed)
         rows = np.full((len(queries), k), -1, dtype=np.int64)
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
-        for number, found in enumerate(self._connection.search(self._collection, queries, wanted)):
+        answer = self._connection.search(self._collection, queries, wanted)
+        if answer is None:  # dropped by an update, while whoever asks has not gone over to the new state yet
+            return self._exact.search(queries, k, allowed)
+        for number, found in enumerate(answer):
             kept = found if allowed is None else found[allowed[found]]
             if len(kept) < k:  # what is allowed is not where the query is
                 here = queries[[number]]
