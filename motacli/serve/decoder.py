@@ -16,7 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from motacli.datasets.pixels import BROKEN, as_rgb
 
-FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
 """Pillow knows many more; some of them start programs, and none of them is what people search with."""
 PER_PIXEL = 20
 ROOM = 400 * 10**6
@@ -67,7 +67,8 @@ def answer(data: bytes, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]
 
 
 def _opened(data: bytes, most: int) -> Image.Image:
-    image = Image.open(BytesIO(data), formats=FORMATS)
+    Image.init()
+    image = Image.open(BytesIO(data), formats=[kind for kind in FORMATS if kind in Image.OPEN])
     width, height = image.size
     if width * height > most:
         raise Unfit(f"it has {width}×{height} pixels, and {most} are allowed")
@@ -76,6 +77,7 @@ def _opened(data: bytes, most: int) -> Image.Image:
 
 def restrict(most: int) -> None:
     """Give this process limits that a picture with at most ``most`` pixels has no need to reach."""
+    Image.init()  # while files may still be opened
     Image.MAX_IMAGE_PIXELS = None  # its guard speaks at twice the limit only; ours has spoken before
     try:
         import resource
