@@ -85,6 +85,13 @@ def test_many_exclusions_leave_enough() -> None:
     assert rows.tolist() == everyone[200:210].tolist()
 
 
+def test_an_approximate_store_is_asked_for_what_is_left_out_too() -> None:
+    known, query = random_case(3)
+    everyone, _ = best_rows(Store(known), known, query, 400)
+    rows, _ = best_rows(Store(known, error=0.01), known, query, 10, without=everyone[:60].tolist())
+    assert len(rows) == 10 and not set(rows) & set(everyone[:60])
+
+
 def test_a_row_of_zeros_is_similar_to_nothing() -> None:
     stored = np.array([[0, 0], [1, 0], [-1, 0]], np.float16)
     rows, scores = best_rows(Store(vectors(stored)), vectors(stored), np.array([1, 0], np.float32), 3)
