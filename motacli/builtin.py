@@ -88,6 +88,7 @@ def register_llm_clients(register: Register) -> None:
 @hookimpl
 def register_index_stores(register: Register) -> None:
     register("exact", "motacli.search.exact:ExactStore", summary="compares with every picture, misses nothing")
+    register("faiss", "motacli.search.faiss_store:FaissStore", summary="a graph or short codes by Faiss, for millions")
 
 
 @hookimpl
