@@ -85,7 +85,7 @@ class Searcher:
         Raises `UsageError` for questions that cannot be answered and `DataError` for pictures that cannot be read.
         """
         started = time.perf_counter()
-        text, negative = (said if said.strip() else "" for said in (text, negative))
+        text, negative = _said(text), _said(negative)
         pictures = as_list(image)
         wanted = Wanted(k, min_score, tuple(where), tuple(exclude))
         _refuse(bool(pictures or references or text), alpha, wanted)
@@ -165,6 +165,15 @@ class Searcher:
                 last = state.retired and state.users == 0
             if last:
                 state.close()
+
+
+def _said(text: str) -> str:
+    """The text as typed, nothing where it is blank; `UsageError` for half a character, as a wrong encoding leaves it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{text[:80]!r} is not valid text", "is it in UTF-8?") from None
+    return text if text.strip() else ""
 
 
 def _refuse(asked: bool, alpha: float, wanted: Wanted) -> None:
