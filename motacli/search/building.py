@@ -53,6 +53,9 @@ def index_folder(
     path, folder = Path(path).absolute(), Path(folder).absolute()
     progress, choice = progress or NullProgress(), choice or BackboneChoice()
     given = dict(store_options or {})
+    if _only_to_clear(path):
+        how: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "progress": progress}
+        return update_index(path, host=host, device=choice.device, **how)
     _refuse_taken(path)
     _refuse_unfit(host, store, given, prompt, thumbnails)
     open_pictures(folder)  # says so where there are none
@@ -129,6 +132,11 @@ def move_folder(path: Path | str, folder: Path | str) -> None:
     read_config(path)
     with held(path / CONFIG):
         write_config(path, read_config(path).changed(folder=str(folder)))
+
+
+def _only_to_clear(path: Path) -> bool:
+    """Whether a first build was killed when its index was there already, and only its work was left to be removed."""
+    return (path / CONFIG).is_file() and (path / BUILDING).is_dir() and read_config(path).state == 1
 
 
 def _refuse_taken(path: Path) -> None:

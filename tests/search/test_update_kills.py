@@ -12,10 +12,11 @@ from places import REPOSITORY
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the script forks its builders")
-def test_kills_at_random_moments() -> None:
+@pytest.mark.parametrize("first", [[], ["--first"]], ids=["update", "first build"])
+def test_kills_at_random_moments(first: list[str]) -> None:
     script = REPOSITORY / "tests" / "search" / "update_kills.py"
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    words = [sys.executable, str(script), "--kills", "8", "--seed", "2"]
+    words = [sys.executable, str(script), "--kills", "8", "--seed", "2", *first]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     found = json.loads(done.stdout or "{}")
     assert done.returncode == 0 and found["kills"] == 8 and found["different"] == [], (found, done.stderr)

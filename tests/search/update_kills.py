@@ -1,9 +1,10 @@
-"""Kills updates of an index at random moments: ``python tests/search/update_kills.py --kills 40``.
+"""Kills updates of an index at random moments: ``python tests/search/update_kills.py --kills 40 [--first]``.
 
 The pictures of an index change, and a forked process that runs ``mota index --update`` is killed: every other time
 after a random time, else just before a random one of its steps on files of the index. Then the old index, or the new
 one where the switch was made, has to answer as it should, and the next update has to end in the same state as an
-undisturbed one, bit for bit. Prints a JSON object; exit code 1 if anything was different.
+undisturbed one, bit for bit. With ``--first`` it is the first build of an index that is killed, and gone on with by the
+same command. Prints a JSON object; exit code 1 if anything was different.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import signal
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ PICTURES = 40
 HOST = load_plugins(entry_points=[])
 SLOW = 0.004
 """Seconds that every picture takes longer, or all would be over before the first kill."""
+HOW = ("--workers", "2", "--batch-size", "4", "--quiet")
 STEPS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree", "shutil.copyfile")
 
 
@@ -53,21 +55,40 @@ class Found:
 
 @dataclass(frozen=True)
 class Case:
-    """An index as it was (``before``), as an undisturbed update leaves it (``after``), and the one that is killed."""
+    """An index as it was (``before``), as an undisturbed build leaves it (``after``), and the one that is killed.
 
+    Where it is the ``first`` build that is killed there was none before.
+    """
+
+    pictures: Path
     before: Path
     after: Path
     path: Path
     log: Path
+    first: bool = False
+
+    def command(self, path: Path) -> list[str]:
+        """What builds the index ``path``, or brings it up to date."""
+        words = ["--inversion", "lincir", "--thumbnails", "8"] if self.first else ["--update"]
+        return ["index", *([str(self.pictures), "-o"] if self.first else []), str(path), *words, *HOW]
+
+    def set_up(self, path: Path) -> None:
+        """Put the index ``path`` back to what it was."""
+        shutil.rmtree(path, ignore_errors=True)
+        if not self.first:
+            shutil.copytree(self.before, path)
 
 
-def make_case(folder: Path) -> Case:
+def make_case(folder: Path, first: bool) -> Case:
     """Pictures, an index of them, and then other pictures."""
-    case = Case(*(folder / name for name in ("before.mota", "after.mota", "my.mota", "log")))
-    pictures = draw_all(folder / "pictures", PICTURES)
+    case = Case(*(folder / name for name in ("pictures", "before.mota", "after.mota", "my.mota", "log")))
+    pictures = draw_all(case.pictures, PICTURES)
     pictures[7].write_bytes(b"broken")
-    words = ["--inversion", "lincir", "--thumbnails", "8", "--quiet"]
-    _require_done(mota(["index", str(folder / "pictures"), "-o", str(case.before), *words], host=HOST))
+    if first:
+        case = replace(case, first=True)
+        _require_done(_waited(_start(case, case.after, 0)))
+        return case
+    _require_done(mota(replace(case, first=True).command(case.before), host=HOST))
     for number in range(8, 20):
         draw(pictures[number], 1000 + number)
     for number in range(20, 25):
@@ -75,21 +96,20 @@ def make_case(folder: Path) -> Case:
     pictures[25].rename(folder / "pictures/moved.jpg")
     draw_all(folder / "pictures/new", 10, first_seed=2000)
     (folder / "pictures/new/broken.jpg").write_bytes(b"broken, too")
-    shutil.copytree(case.before, case.after)
-    _require_done(_waited(_start(case.after, case.log, 0)))
+    case.set_up(case.after)
+    _require_done(_waited(_start(case, case.after, 0)))
     return case
 
 
 def fault_run(case: Case, kills: int, seed: int = 0) -> Found:
     """Kill ``kills`` updates, look at what each leaves, and let another one end."""
     found, rng = Found(), random.Random(seed)
-    old, new = answers(case.before), answers(case.after)
+    old, new = {} if case.first else answers(case.before), answers(case.after)
     begun = time.monotonic()
     steps = _steps(case)
     longest = time.monotonic() - begun
     while found.kills < kills:
-        shutil.rmtree(case.path, ignore_errors=True)
-        shutil.copytree(case.before, case.path)
+        case.set_up(case.path)
         case.log.unlink(missing_ok=True)
         by_step = found.kills % 2 == 1
         if not _kill(case, rng.randint(1, steps) if by_step else 0, rng.uniform(0, longest)):
@@ -97,11 +117,11 @@ def fault_run(case: Case, kills: int, seed: int = 0) -> Found:
         found.kills += 1
         found.of_them_by_step += by_step
         found.encoded_by_killed += bool(case.log.exists())
-        here = answers(case.path)
-        switched = here["state"] != old["state"]
+        here = answers(case.path) if (case.path / "index.json").exists() else {}
+        switched = here.get("state") != old.get("state")
         found.switched += switched
         found.different += [f"killed: {name}" for name in here if here[name] != (new if switched else old)[name]]
-        _require_done(_waited(_start(case.path, case.log, 0)))
+        _require_done(_waited(_start(case, case.path, 0)))
         found.different += [f"went on: {name}" for name, value in answers(case.path).items() if value != new[name]]
         found.different += [f"left behind: {name}" for name in _names(case.path) ^ _names(case.after)]
     return found
@@ -125,7 +145,7 @@ def answers(path: Path) -> dict[str, Any]:
 
 def _kill(case: Case, step: int, seconds: float) -> bool:
     """Kill an update before a step, or where that is 0 after a time; whether that was what ended it."""
-    child = _start(case.path, case.log, step)
+    child = _start(case, case.path, step)
     if not step:
         time.sleep(seconds)
         os.kill(child, signal.SIGKILL)
@@ -134,25 +154,25 @@ def _kill(case: Case, step: int, seconds: float) -> bool:
 
 def _steps(case: Case) -> int:
     """How many steps on files of the index an update takes."""
-    shutil.copytree(case.before, case.path)
+    case.set_up(case.path)
     counted = case.log.with_name("steps")
-    _require_done(_waited(_start(case.path, case.log, -1, counted)))
+    _require_done(_waited(_start(case, case.path, -1, counted)))
     return int(counted.read_text())
 
 
-def _start(path: Path, log: Path, step: int, counted: Path | None = None) -> int:
-    """A process that updates, and kills itself before a step that is above 0; its id."""
+def _start(case: Case, path: Path, step: int, counted: Path | None = None) -> int:
+    """A process that builds, and kills itself before a step that is above 0; its id."""
     child = os.fork()
     if child:
         return child
     code = 1
     try:
         encoding.PART_ROWS = 4
-        decoding.open_image = _slow_and_logged(log)  # type: ignore[assignment]
+        decoding.open_image = _slow_and_logged(case.log)  # type: ignore[assignment]
         seen = _count_steps(path, step)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(1, 2)
-        code = mota(["index", "--update", str(path), "--workers", "2", "--batch-size", "4"], host=HOST)
+        code = mota(case.command(path), host=HOST)
         if counted is not None:
             counted.write_text(str(len(seen)))
     finally:
@@ -204,10 +224,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        found = fault_run(make_case(Path(folder)), options.kills, options.seed)
+        found = fault_run(make_case(Path(folder), options.first), options.kills, options.seed)
     print(json.dumps(asdict(found)))
     return int(bool(found.different))
 
