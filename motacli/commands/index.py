@@ -36,6 +36,8 @@ class Stored(StrEnum):
 MAKING = ("model", "pretrained", "precision", "preprocess", "store", "store_options", "dtype", "thumbnails", "prompt")
 """What an index is made with and keeps; what is given with --update has to be the same."""
 PARTS = ("inversion", "inversion_weights", "adapter")
+SHOWN = ("index", "rows", "kept", "touched", "changed", "moved", "added", "deleted", "encoded", "broken", "seconds")
+"""Columns of the table; ``--json`` has all that the report says."""
 
 Place = Annotated[
     Path, typer.Argument(metavar="FOLDER|INDEX", help="A folder of pictures; without --out, an index that is there.")
@@ -173,7 +175,8 @@ def _tell(console: Console, path: Path) -> None:
     if console.json:
         console.data({"index": path, **asdict(config)})
         return
-    said = {name: value for name, value in asdict(config).items() if value not in (None, "", {}, 0)}
+    unsaid = ("scanned_ns", "counts", "joint_dim")
+    said = {k: v for k, v in asdict(config).items() if k not in unsaid and v not in (None, "", {}, 0)}
     console.table([{"what": name.replace("_", " "), "value": value} for name, value in said.items()])
 
 
@@ -186,4 +189,4 @@ def _report(console: Console, path: Path, report: IndexReport) -> None:
     if console.json:
         console.data({"index": path, **asdict(report)})
     else:
-        console.table([{"index": path, **asdict(report)}])
+        console.table([{"index": path, **asdict(report)}], columns=SHOWN)

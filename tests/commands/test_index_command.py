@@ -50,7 +50,7 @@ def test_an_index_is_built_updated_and_told_about(mota: Terminal, tmp_path: Path
     (tmp_path / "world/images/broken.png").write_bytes(b"")
     (tmp_path / "world/images/000003.png").unlink()
     code, out, err = mota("--update", "my.mota")
-    assert code == 0 and out.split()[:3] == ["index", "kept", "touched"]
+    assert code == 0 and out.split()[:3] == ["index", "rows", "kept"]
     assert "1 pictures could not be read: my.mota/states/000002/errors.jsonl says why" in err
     assert "broken.png" in (tmp_path / "my.mota/states/000002/errors.jsonl").read_text()
     assert mota.json("my.mota", "--update", "--rehash")["kept"] == 14
