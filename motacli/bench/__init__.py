@@ -21,6 +21,7 @@ BENCHES = {
     "adapter": "motacli.bench.adapter",
     "train": "motacli.bench.adapter_training",
     "cache": "motacli.bench.cache",
+    "search": "motacli.bench.search",
 }
 """Each bench and the module of its cases, imported when it is asked for."""
 

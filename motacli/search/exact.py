@@ -49,7 +49,7 @@ class ExactStore:
 
     def __init__(self, vectors: Vectors, options: ExactOptions) -> None:
         self._vectors = vectors
-        self._stored = _as_tensor(vectors.stored)
+        self._stored = as_tensor(vectors.stored)
         self._threads = options.threads or torch.get_num_threads()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="exact-store")
 
@@ -116,7 +116,8 @@ def _blocks(part: np.ndarray | range, size: int) -> Iterator[np.ndarray | slice]
         yield slice(block.start, block.stop) if isinstance(block, range) else block
 
 
-def _as_tensor(stored: np.ndarray) -> Tensor:
+def as_tensor(stored: np.ndarray) -> Tensor:
+    """A tensor of the same memory, which must not be written to."""
     with warnings.catch_warnings():  # torch warns of arrays that cannot be written to; nobody writes here
         warnings.simplefilter("ignore", UserWarning)
         return torch.from_numpy(np.asarray(stored))
