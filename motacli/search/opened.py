@@ -1,24 +1,20 @@
-"""One state of an index, open to be searched, and the models that its questions go through."""
+"""One state of an index, open to be searched."""
 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from motacli.benchmarks.protocol import PromptRule
 from motacli.contracts import IndexStore
 from motacli.errors import UsageError
 from motacli.plugins import PluginHost
 from motacli.search import filters
 from motacli.search.calibration import Sample, scores
-from motacli.search.config import SLOT, IndexConfig
 from motacli.search.index import Index
-from motacli.search.queries import Composer
 from motacli.search.ranking import best_rows
 from motacli.search.results import Background, Hit
 
@@ -47,13 +43,11 @@ class Found:
 
 @dataclass(eq=False, slots=True)
 class Opened:
-    """A state of an index. ``users`` searches are going on in it; ``retired``: another state has taken its place."""
+    """A state of an index."""
 
     index: Index
     store: IndexStore
     sample: Sample = field(repr=False)
-    users: int = 0
-    retired: bool = False
     allowed_rows: dict[tuple[str, ...], np.ndarray] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -93,11 +87,6 @@ class Opened:
         kept = slice(None) if wanted.min_score is None else values >= wanted.min_score
         return Found(self._hits(rows[kept], cosines[kept], values[kept]), total, background)
 
-    def retire(self) -> bool:
-        """Say that another state has taken its place, and whether nobody uses it any more."""
-        self.retired = True
-        return self.users == 0
-
     def close(self) -> None:
         """Let go of store and index."""
         self.store.close()
@@ -118,31 +107,3 @@ class Opened:
             Hit(entry.id, os.path.join(folder, entry.path), score, cosine, entry.metadata)
             for entry, score, cosine in zip(entries, values.tolist(), cosines.tolist(), strict=True)
         )
-
-
-class Composers:
-    """The models of an index, loaded when they are first needed and kept for as long as it has the same ones."""
-
-    def __init__(self, host: PluginHost, device: str, plain: bool) -> None:
-        self._host, self._device, self._plain = host, device, plain
-        self._lock = threading.Lock()
-        self._kept: tuple[object, Composer] | None = None
-
-    def of(self, index: Index) -> Composer:
-        """The models that ``index`` names; raises what `Index.load_backbone` and the like raise."""
-        key = _models(index.config)
-        with self._lock:
-            if self._kept is None or self._kept[0] != key:
-                self._kept = key, self._load(index)
-            return self._kept[1]
-
-    def _load(self, index: Index) -> Composer:
-        backbone = index.load_backbone(self._host, self._device)
-        inversion = index.load_inversion(self._host, backbone)
-        adapter = None if self._plain else index.load_adapter(self._host, backbone, inversion)
-        return Composer(backbone, PromptRule(index.config.prompt, SLOT), inversion, adapter)
-
-
-def _models(config: IndexConfig) -> object:
-    inversion, adapter = (config.inversion, config.inversion_digest), (config.adapter, config.adapter_digest)
-    return config.fingerprint, inversion, adapter, config.prompt

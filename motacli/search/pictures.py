@@ -39,8 +39,8 @@ def name_of(picture: Picture) -> str:
 def encode_picture(backbone: Backbone, picture: Picture) -> np.ndarray:
     """The feature ``(d,)``, float32, not normalised.
 
-    Raises `DataError` for a file that is missing or cannot be decoded, `UsageError` for a picture without pixels and for
-    what is no feature of this backbone: of another shape, all zeros, or not finite.
+    Raises `DataError` for a file that is missing or cannot be decoded, `UsageError` for a picture without pixels and
+    for what is no feature of this backbone: of another shape, all zeros, or not finite.
     """
     if isinstance(picture, np.ndarray):
         return _checked(picture, backbone.joint_dim)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -14,8 +12,10 @@ import numpy as np
 
 from motacli.errors import UsageError
 from motacli.plugins import PluginHost, load_plugins
+from motacli.search.composers import Composers
 from motacli.search.index import Index
-from motacli.search.opened import Composers, Opened, Wanted
+from motacli.search.leasing import Current
+from motacli.search.opened import Opened, Wanted
 from motacli.search.pictures import Picture, as_list, encode_picture, name_of
 from motacli.search.queries import Composer, image_vector, kind_of
 from motacli.search.results import Asked, SearchResults
@@ -37,8 +37,7 @@ class Searcher:
         self._path, self._plain = Path(path), plain
         self._host = host or load_plugins()
         self._composers = Composers(self._host, device, plain)
-        self._lock = threading.Lock()
-        self._state: Opened | None = Opened.open(self._path, self._host)
+        self._current = Current(Opened.open(self._path, self._host), f"the searcher of {path}")
 
     @classmethod
     def open(
@@ -50,14 +49,14 @@ class Searcher:
     @property
     def index(self) -> Index:
         """The index as it was opened last."""
-        return self._current().index
+        return self._current.value.index
 
     def encode(self, image: Picture) -> np.ndarray:
         """The feature ``(d,)`` of a picture, float32, not normalised, which `search` takes in its place.
 
         Raises as `motacli.search.pictures.encode_picture` does.
         """
-        with self._using() as state:
+        with self._current.using() as state:
             return encode_picture(self._composers.of(state.index).backbone, image)
 
     def search(
@@ -89,7 +88,7 @@ class Searcher:
         pictures = as_list(image)
         wanted = Wanted(k, min_score, tuple(where), tuple(exclude))
         _refuse(bool(pictures or references or text), alpha, wanted)
-        with self._using() as state:
+        with self._current.using() as state:
             config = state.index.config
             known = state.features(references)
             composer = self._composers.of(state.index) if pictures or text or negative else None
@@ -122,14 +121,14 @@ class Searcher:
 
         Where it cannot be opened, the error is raised and the searcher goes on as it was.
         """
-        if not self._current().index.is_stale():
+        if not self._current.value.index.is_stale():
             return False
-        self._replace(Opened.open(self._path, self._host))
+        self._current.replace(Opened.open(self._path, self._host))
         return True
 
     def close(self) -> None:
         """Let go of the index, once the searches under way have ended."""
-        self._replace(None)
+        self._current.replace(None)
 
     def __enter__(self) -> Self:
         return self
@@ -139,36 +138,9 @@ class Searcher:
     ) -> None:
         self.close()
 
-    def _current(self) -> Opened:
-        state = self._state
-        if state is None:
-            raise UsageError(f"the searcher of {self._path} is closed", "open another one")
-        return state
-
-    def _replace(self, new: Opened | None) -> None:
-        with self._lock:
-            old, self._state = self._state, new
-            idle = old is not None and old.retire()
-        if old is not None and idle:
-            old.close()
-
-    @contextmanager
-    def _using(self) -> Iterator[Opened]:
-        with self._lock:
-            state = self._current()
-            state.users += 1
-        try:
-            yield state
-        finally:
-            with self._lock:
-                state.users -= 1
-                last = state.retired and state.users == 0
-            if last:
-                state.close()
-
 
 def _said(text: str) -> str:
-    """The text as typed, nothing where it is blank; `UsageError` for half a character, as a wrong encoding leaves it."""
+    """The text as typed, nothing where it is blank; `UsageError` for what a wrong encoding leaves of a character."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -358,7 +358,7 @@ def test_a_state_in_use_is_closed_by_its_last_user(
     closed: list[Index] = []
     close = Index.close
     monkeypatch.setattr(Index, "close", lambda index: (closed.append(index), close(index))[1])
-    with searcher._using() as state:
+    with searcher._current.using() as state:
         searcher.close()
         assert not closed
         assert state.index.entries.find("00/00003.jpg") is not None
