@@ -132,6 +132,7 @@ function show(answers, asked) {
   const columns = answers.map((answer, side) => column(names[side], answer, second && answers[1 - side], hooks));
   $("results").replaceChildren(...columns);
   $("results").classList.toggle("both", Boolean(second));
+  $("results").dataset.address = q.toAddress(asked);
   shown = answers.map((answer) => answer.results);
   $("show-more").hidden = first.results.length < asked.count || asked.count >= index.max_results;
   say(summary(first, second, asked));
@@ -154,6 +155,7 @@ function begin() {
   $("show-more").hidden = true;
   say("");
   $("results").classList.remove("both");
+  $("results").dataset.address = q.toAddress(question);
   const tiles = index.examples.map((id) => {
     const pick = element("button", {className: "pick", type: "button"}, picture(q.smallPicture({id}), ""));
     pick.setAttribute("aria-label", `Begin with ${id.split("/").pop()}`);

@@ -77,7 +77,8 @@ function move(event, list, hooks) {
   const picks = [...list.querySelectorAll(".pick")];
   const here = picks.indexOf(document.activeElement);
   if (here < 0 || event.altKey || event.ctrlKey || event.metaKey) return;
-  const wide = picks.filter((pick) => pick.offsetTop === picks[0].offsetTop).length;
+  const top = (pick) => Math.round(pick.getBoundingClientRect().top);
+  const wide = picks.filter((pick) => top(pick) === top(picks[0])).length;
   const steps = {ArrowRight: 1, ArrowLeft: -1, ArrowDown: wide, ArrowUp: -wide, Home: -here, End: picks.length - 1 - here};
   if (event.key in steps) {
     event.preventDefault();
