@@ -7,13 +7,14 @@ multiplied by 2**112 beforehand, and nothing else has to be converted.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numba import njit
 
 from motacli.search.prefetching import prefetch
 
+Kernel = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], None]
 SCALE = np.float32(2.0**112)
 _TILE = 64
 """Rows that are multiplied with every query before the next ones, few enough to stay in the first caches."""
@@ -41,13 +42,13 @@ def _cosines(rows: Any, norms: Any, queries: Any, scores: Any) -> None:
                 scores[number, row] = total / norms[row] if norms[row] > 0 else np.float32(0)
 
 
-def _compiled() -> Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], None]:
-    how = {"nogil": True, "fastmath": True}
+def _compiled() -> Kernel:
+    jit: Any = njit
     try:
-        compiled = njit(**how, cache=True)(_cosines)
+        compiled = jit(nogil=True, fastmath=True, cache=True)(_cosines)
     except RuntimeError:  # there is no folder where what was compiled could be kept for the next process
-        compiled = njit(**how)(_cosines)
-    return compiled  # type: ignore[no-any-return]
+        compiled = jit(nogil=True, fastmath=True)(_cosines)
+    return cast(Kernel, compiled)
 
 
 cosines = _compiled()

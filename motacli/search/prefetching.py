@@ -12,10 +12,7 @@ from numba.extending import intrinsic
 _READ, _KEEP, _DATA = 0, 3, 1
 
 
-@intrinsic
-def prefetch(typing: Any, array: Any, row: Any, column: Any) -> Any:
-    """``prefetch(array, row, column)``: fetch the cache line of one element of a matrix; nothing else happens."""
-
+def _prefetch(typing: Any, array: Any, row: Any, column: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind, *indices = signature.args
         matrix = context.make_array(kind)(context, builder, arguments[0])
@@ -30,3 +27,7 @@ def prefetch(typing: Any, array: Any, row: Any, column: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, row, column), generate
+
+
+prefetch: Any = intrinsic(_prefetch)
+"""``prefetch(array, row, column)``: fetch the cache line of one element of a matrix; nothing else happens."""
