@@ -22,6 +22,7 @@ BENCHES = {
     "train": "motacli.bench.adapter_training",
     "cache": "motacli.bench.cache",
     "search": "motacli.bench.search",
+    "serve": "motacli.bench.serving",
 }
 """Each bench and the module of its cases, imported when it is asked for."""
 
