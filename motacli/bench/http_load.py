@@ -32,7 +32,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Load:
-    """What was seen. ``rankings`` are the ids that each query found; ``memory_mb`` that of server and decoders, in turn."""
+    """What was seen. ``rankings`` are the ids that each query found, ``memory_mb`` of server and decoders, in turn."""
 
     seconds: tuple[float, ...] = field(repr=False)
     errors: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""`mota bench serve`: searches through the HTTP API by 32 clients at once, beside the same ones asked in Python in turn.
+"""`mota bench serve`: searches through the HTTP API by 32 clients at once, beside the same ones in Python in turn.
 
 ``python -m motacli.bench.serving --requests 50000`` does our side alone, for as long as one likes, and prints memory on
 the way as well.

@@ -44,7 +44,7 @@ class Decoder:
         self._process = self._process or self._started()
 
     def pixels(self, data: bytes) -> Image.Image:
-        """The picture of a file in mode RGB, as `motacli.datasets.open_image` gives it; `Refused` where there is none."""
+        """The picture of a file in mode RGB, as `motacli.datasets.open_image` gives it; `Refused` for others."""
         head, raw = self._ask(data, task="pixels")
         return Image.frombytes("RGB", (head["width"], head["height"]), raw)
 

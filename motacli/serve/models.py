@@ -15,7 +15,9 @@ Id = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 Text = Annotated[str, Form(max_length=2000, description="What should change; without a picture, what to look for.")]
 Negative = Annotated[str, Form(max_length=2000, description="What results should not look like.")]
 Images = Annotated[list[UploadFile], File(max_length=MOST_REFERENCES, description="Pictures; one reference together.")]
-Kept = Annotated[list[Id], Form(max_length=MOST_REFERENCES, description="The same, by names that POST /api/uploads gave.")]
+Kept = Annotated[
+    list[Id], Form(max_length=MOST_REFERENCES, description="The same, by names that POST /api/uploads gave.")
+]
 References = Annotated[list[Id], Form(max_length=MOST_REFERENCES, description="The same, by ids of the index.")]
 Excluded = Annotated[list[Id], Form(max_length=64, description="Ids that are left out of the results.")]
 Count = Annotated[int, Form(ge=1, le=MOST_RESULTS, description="How many results at most.")]

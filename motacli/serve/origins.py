@@ -31,7 +31,7 @@ def require_host(headers: Headers, settings: Settings) -> str:
 
 
 def refuse_foreign(headers: Headers, host: str, path: str) -> None:
-    """`Refused` for requests that a page of another site makes; following a link to the page itself is nobody's harm."""
+    """`Refused` for requests that a page of another site makes; a link to the page itself may be followed."""
     origin = headers.get("origin")
     foreign = origin is not None and origin.lower() not in (f"http://{host}", f"https://{host}")
     if foreign or (headers.get("sec-fetch-site") in _FOREIGN and path != "/"):

@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from places import REPOSITORY
 from PIL import Image
+from places import REPOSITORY
+from serving import multipart, post_of, read_reply, serving
 
 from motacli.cli import main
 from motacli.plugins import PluginHost
 from motacli.search.building import index_folder
-
-sys.path.append(str(REPOSITORY / "tests" / "serve"))
-from serving import multipart, post_of, read_reply, serving  # noqa: E402
 
 pytest.importorskip("fastapi", reason="mota serve needs mota[serve]")
 
@@ -38,7 +36,11 @@ def index(tmp_path_factory: pytest.TempPathFactory, host: PluginHost) -> Path:
 @pytest.mark.parametrize(
     ("options", "code", "complaint"),
     [
-        (["--host", "0.0.0.0"], 2, "host '0.0.0.0' can be reached by others, who could look at all pictures (give --token"),
+        (
+            ["--host", "0.0.0.0"],
+            2,
+            "host '0.0.0.0' can be reached by others, who could look at all",
+        ),
         (["--token", "abc"], 2, "a token of 3 characters can be guessed (16 at least)"),
         (["--max-upload", "much"], 2, "'much' is no size (as in 20MB"),
         (["--port", "70000"], 2, "port"),
@@ -105,6 +107,7 @@ def test_json_says_where_it_is(index: Path, tmp_path: Path) -> None:
 def test_the_command_alone_imports_no_server() -> None:
     import subprocess
 
-    code = "import sys; from motacli.cli import main; main(['serve', '--help']); print([m for m in ('fastapi', 'uvicorn', 'torch') if m in sys.modules])"
+    heavy = "{'fastapi', 'uvicorn', 'torch'}"
+    code = f"import sys; from motacli.cli import main; main(['serve', '--help']); print([*{heavy} & set(sys.modules)])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
     assert done.stdout.strip().endswith("[]")

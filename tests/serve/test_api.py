@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from motacli.serve.settings import Settings
 
 ADDRESS = "http://127.0.0.1"
 K = 20
+COOKIE = "mota-session="
 
 
 def client_of(searcher: Searcher, **settings: Any) -> TestClient:
@@ -37,7 +38,7 @@ def client(searcher: Searcher) -> Iterator[TestClient]:
         yield opened
 
 
-def search(client: TestClient, files: list[Path] = [], **fields: Any) -> Any:
+def search(client: TestClient, files: Sequence[Path] = (), **fields: Any) -> Any:
     pictures = [("image", (path.name, path.read_bytes(), "image/jpeg")) for path in files]
     answer = client.post("/api/search", data=fields, files=pictures or None)
     assert answer.status_code == 200, answer.text
@@ -141,7 +142,10 @@ def test_pictures_are_what_their_bytes_say(own: tuple[Path, Path, TestClient]) -
         Image.new("RGB", (40, 30), (9, 9, 9)).save(folder / f"a {number}.png", kind)
         answer = client.get(f"/api/pictures/a%20{number}.png")
         assert answer.status_code == 200 and answer.headers["content-type"] == expected
-        assert answer.headers["x-content-type-options"] == "nosniff" and "sandbox" in answer.headers["content-security-policy"]
+        assert (
+            answer.headers["x-content-type-options"] == "nosniff"
+            and "sandbox" in answer.headers["content-security-policy"]
+        )
     (folder / "a 5.png").write_bytes(b"<html><script>alert(1)</script>")
     (folder / "a 6.png").write_bytes(b'<svg xmlns="http://www.w3.org/2000/svg"/>')
     for name in ("a%205.png", "a%206.png"):
@@ -221,7 +225,12 @@ def test_without_the_token_there_is_only_the_page(searcher: Searcher) -> None:
             assert client.get(address).status_code == 200
         asked = [("GET", "/api/index"), ("POST", "/api/search"), ("GET", "/openapi.json"), ("GET", "/api/pictures/x")]
         for method, address in asked:
-            for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": token}, {"Cookie": "mota-session="}):
+            for headers in (
+                {},
+                {"Authorization": "Bearer wrong"},
+                {"Authorization": token},
+                {"Cookie": "mota-session="},
+            ):
                 assert client.request(method, address, headers=headers).status_code == 401
         assert client.get("/api/index", headers={"Authorization": f"Bearer {token}"}).status_code == 200
         assert client.post("/login", data={"token": "wrong"}).status_code == 401
@@ -236,7 +245,13 @@ def test_without_the_token_there_is_only_the_page(searcher: Searcher) -> None:
 
 def test_other_names_are_allowed_one_by_one(searcher: Searcher) -> None:
     with client_of(searcher, names=("Photos.Home",)) as client:
-        for host, status in (("photos.home", 200), ("localhost:9", 200), ("[::1]:9", 200), ("home", 421), ("10.0.0.1", 421)):
+        for host, status in (
+            ("photos.home", 200),
+            ("localhost:9", 200),
+            ("[::1]:9", 200),
+            ("home", 421),
+            ("10.0.0.1", 421),
+        ):
             assert client.get("/api/index", headers={"Host": host}).status_code == status, host
 
 

@@ -113,7 +113,9 @@ def test_memory_is_limited(decoder: Decoder) -> None:
 
 def test_a_decoder_writes_no_file(tmp_path: Path) -> None:
     path = tmp_path / "x"
-    code = f"import os; from motacli.serve.decoder import restrict as r; r(9); os.write(os.open({str(path)!r}, 66), b'a')"
+    code = (
+        f"import os; from motacli.serve.decoder import restrict as r; r(9); os.write(os.open({str(path)!r}, 66), b'a')"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert b"File too large" in done.stderr and path.stat().st_size == 0
 
@@ -133,8 +135,8 @@ def test_sizes_are_looked_at_before_pixels(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_decoder_ends_with_the_server() -> None:
     code = (
-        "from motacli.serve.decoding import Decoder; d = Decoder(10**6, 60); d.start(); print(d._process.pid, flush=True);"
-        "import time; time.sleep(60)"
+        "from motacli.serve.decoding import Decoder; d = Decoder(10**6, 60); d.start();"
+        "print(d._process.pid, flush=True); import time; time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None

