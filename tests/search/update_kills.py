@@ -31,6 +31,7 @@ from motacli.cache import decoding, encoding
 from motacli.cli import main as mota
 from motacli.contracts import ImageRef
 from motacli.datasets import open_image
+from motacli.errors import MotaError
 from motacli.plugins import load_plugins
 from motacli.search.index import Index
 
@@ -112,7 +113,8 @@ def fault_run(case: Case, kills: int, seed: int = 0) -> Found:
         case.set_up(case.path)
         case.log.unlink(missing_ok=True)
         by_step = found.kills % 2 == 1
-        if not _kill(case, rng.randint(1, steps) if by_step else 0, rng.uniform(0, longest)):
+        step = rng.randint(*rng.choice([(1, steps), (2 * steps // 3, steps)]))  # the switch is among the last
+        if not _kill(case, step if by_step else 0, rng.uniform(0, longest)):
             continue
         found.kills += 1
         found.of_them_by_step += by_step
@@ -120,15 +122,22 @@ def fault_run(case: Case, kills: int, seed: int = 0) -> Found:
         here = answers(case.path) if (case.path / "index.json").exists() else {}
         switched = here.get("state") != old.get("state")
         found.switched += switched
-        found.different += [f"killed: {name}" for name in here if here[name] != (new if switched else old)[name]]
+        found.different += [f"killed: {name}" for name in here if here[name] != (new if switched else old).get(name)]
         _require_done(_waited(_start(case, case.path, 0)))
-        found.different += [f"went on: {name}" for name, value in answers(case.path).items() if value != new[name]]
+        found.different += [f"went on: {name}" for name, value in answers(case.path).items() if value != new.get(name)]
         found.different += [f"left behind: {name}" for name in _names(case.path) ^ _names(case.after)]
     return found
 
 
 def answers(path: Path) -> dict[str, Any]:
-    """All that an index holds and says, to compare."""
+    """All that an index holds and says, to compare; what is wrong with one that cannot be opened."""
+    try:
+        return _answers(path)
+    except (MotaError, OSError) as error:
+        return {"state": None, "opening": str(error)}
+
+
+def _answers(path: Path) -> dict[str, Any]:
     with Index.open(path) as index:
         store = index.open_store(HOST)
         rows, scores = store.search(index.vectors.units(slice(0, 5)), 10)
