@@ -86,7 +86,7 @@ def scores(subject: IndexStoreSubject) -> Iterator[str]:
 
 @checks.add(SEARCH, "the best rows are found, but for a few that an approximate store may miss")
 def recall(subject: IndexStoreSubject) -> Iterator[str]:
-    """Against all rows scored exactly, and for a row asked by its own vector."""
+    """Against all rows scored exactly."""
     if words := subject.missed(subject.answer[0]):
         yield words
 
@@ -165,7 +165,7 @@ def threads(subject: IndexStoreSubject) -> Iterator[str]:
 
 @checks.add(OPEN, "the folder may have been moved since")
 def moved(subject: IndexStoreSubject) -> Iterator[str]:
-    """The folder is renamed, and another process's working directory makes no difference."""
+    """The folder is renamed and lies deeper than before."""
     built = subject.build()
     new = built.with_name("moved") / "deeper"
     new.parent.mkdir()
