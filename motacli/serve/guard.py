@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,9 +12,11 @@ from motacli.serve.bodies import body_limit, drain, limited, refuse_announced, r
 from motacli.serve.headers import with_safe_headers
 from motacli.serve.limits import Concurrency, Rate
 from motacli.serve.origins import refuse_foreign, require_host
-from motacli.serve.problems import Refused
+from motacli.serve.problems import Refused, problem
 from motacli.serve.settings import Settings
 from motacli.serve.tokens import Tokens
+
+log = logging.getLogger(__name__)
 
 
 class Guard:
@@ -50,6 +54,11 @@ class Guard:
             await refused.response()(scope, receive, send)
         except ClientDisconnect:
             return  # nobody is left to be told
+        except Exception:
+            log.exception("a request failed")
+            if started:
+                raise
+            await problem(500, "the server failed at this", "its own output says how")(scope, receive, send)
 
     def _check(self, scope: Scope, headers: Headers, limit: int) -> None:
         if scope["http_version"] not in ("1.0", "1.1"):

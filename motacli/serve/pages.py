@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Annotated
 
@@ -41,7 +42,7 @@ def make_pages(tokens: Tokens) -> APIRouter:
     return pages
 
 
-def _asset(name: str, kind: str) -> object:
+def _asset(name: str, kind: str) -> Callable[[], Awaitable[Response]]:
     content = files("motacli.serve").joinpath("page", name).read_bytes()
 
     async def asset() -> Response:

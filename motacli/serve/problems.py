@@ -12,8 +12,6 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from motacli.errors import UsageError
-
 LONGEST = 400
 _SAID = {404: "there is nothing here by that name", 405: "this cannot be done here"}
 
@@ -64,11 +62,9 @@ def documented(*statuses: int) -> dict[int | str, dict[str, object]]:
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Let every refusal of an app, and every failure, be told as a `Problem`."""
+    """Let every refusal of an app be told as a `Problem`."""
     app.add_exception_handler(StarletteHTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(UsageError, _usage)
-    app.add_exception_handler(Exception, _failed)
 
 
 def _http(request: Request, error: Exception) -> Json:
@@ -85,15 +81,6 @@ def _invalid(request: Request, error: Exception) -> Json:
     assert isinstance(error, RequestValidationError)
     mistakes = [f"{_place(mistake['loc'])}: {mistake['msg']}" for mistake in error.errors()[:3]]
     return problem(422, "; ".join(mistakes), "see /openapi.json for what is taken")
-
-
-def _usage(request: Request, error: Exception) -> Json:
-    assert isinstance(error, UsageError)
-    return problem(422, error.message, error.hint)
-
-
-def _failed(request: Request, error: Exception) -> Json:
-    return problem(500, "the server failed at this", "its own output says how")
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -25,7 +25,7 @@ def listen(host: str, port: int) -> socket.socket:
     """A socket that listens there, at any free port for 0; `MotaError` where that cannot be."""
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(address[:2], family=family, backlog=256)  # type: ignore[arg-type]
+        return socket.create_server(address[:2], family=family, backlog=256)
     except OSError as error:
         hint = "another port, as in --port 8001, or --port 0 for any that is free"
         raise MotaError(f"cannot listen at {host} port {port}: {error.strerror or error}", hint) from error
@@ -71,7 +71,7 @@ class _Server(uvicorn.Server):
         self._ready()
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+    def capture_signals(self) -> Iterator[None]:
         """As uvicorn's, which in the end raises the signal again: but then nobody else could end well."""
         if threading.current_thread() is not threading.main_thread():
             yield

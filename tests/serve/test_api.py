@@ -262,6 +262,20 @@ def test_too_many_requests_are_told_when_to_come_again(searcher: Searcher) -> No
     assert answers[-1].status_code == 429 and int(answers[-1].headers["retry-after"]) >= 1
 
 
+def test_a_failure_of_ours_tells_nothing(
+    searcher: Searcher, world: TinyIndex, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*args: Any, **options: Any) -> Any:
+        raise RuntimeError(f"something about {world.path}")
+
+    monkeypatch.setattr(searcher, "search", fail)
+    with client_of(searcher) as client:
+        answer = client.post("/api/search", data={"text": "a star"})
+    assert answer.status_code == 500 and answer.json()["error"]["message"] == "the server failed at this"
+    assert str(world.path) not in answer.text and str(world.path) in caplog.text
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
 def test_kept_pictures_are_dropped_in_turn(world: TinyIndex, searcher: Searcher) -> None:
     data = world.file_of(world.data.unit.queries[0].reference).read_bytes()
     with client_of(searcher, kept_uploads=2) as client:
