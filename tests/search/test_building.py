@@ -292,6 +292,27 @@ def test_a_build_that_failed_goes_on_where_it_was(case: Case, monkeypatch: pytes
     require_right(case)
 
 
+def test_nothing_is_removed_before_the_switch(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    case.build(thumbnails=8)
+    draw(case.picture(0), 100)
+    case.picture(1).unlink()
+
+    def killed(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("motacli.search.renewing.write_config", killed)
+    with pytest.raises(KeyboardInterrupt):
+        case.update()
+    monkeypatch.undo()
+    with case.open() as index:
+        assert index.generation == 1 and len(index.entries) == 12
+        assert all(index.thumbnail(entry) for entry in index.entries)
+    with counting(case.backbone) as rows:
+        assert update_index(case.path, host=case.host).encoded == 1
+    assert rows == []
+    require_right(case)
+
+
 def test_what_was_encoded_is_kept_when_the_folder_changes_before_the_build_goes_on(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
