@@ -23,6 +23,8 @@ class Candidates:
 
     def add(self, rows: np.ndarray | slice, scores: np.ndarray) -> None:
         """Rows ``(n,)``, or the slice of all rows that holds them, and their scores ``(Q, n)``; never -inf and NaN."""
+        if not self._count and scores.shape[1] > self._k:
+            self._raise_floor(scores)
         found = np.flatnonzero(scores > self._floor)
         if not found.size:
             return
@@ -38,6 +40,12 @@ class Candidates:
         self._thin_out()
         query, rows, _ = self._kept
         return np.split(rows, np.searchsorted(query, np.arange(1, len(self._floor))))
+
+    def _raise_floor(self, scores: np.ndarray) -> None:
+        """Spare the rows of a first block, which would all be kept, the way through `_thin_out`."""
+        place = scores.shape[1] - self._k
+        floor = np.partition(scores, place, axis=1)[:, [place]] - self._slack
+        np.fmax(self._floor, floor, out=self._floor, where=floor < np.inf)
 
     def _thin_out(self) -> None:
         query, rows, scores = map(np.concatenate, zip(self._kept, *self._new, strict=True))

@@ -141,6 +141,14 @@ def test_candidates_are_few_and_complete() -> None:
         assert set(np.flatnonzero(all_scores >= kth - 0.01)) == set(mine) and len(mine) < 20
 
 
+def test_candidates_that_are_no_numbers() -> None:
+    scores = np.full((2, 50), np.nan, dtype=np.float32)
+    scores[0, 40:], scores[1, 7] = np.arange(10), 1
+    kept = Candidates(2, 3, 0.01)
+    kept.add(slice(100, 150), scores)
+    assert [sorted(mine.tolist()) for mine in kept.rows()] == [[147, 148, 149], [107]]
+
+
 @pytest.mark.parametrize(("given", "said"), [({"threads": -1}, "must not be negative"), ({"thread": 1}, "'threads'")])
 def test_mistaken_options(given: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
