@@ -417,7 +417,7 @@ class LLMClient(Protocol):
 class IndexStore(Protocol):
     """Where the pictures of a search index are looked up by vector: all of them in turn, a graph, or a server.
 
-    Its class has ``Options``, a frozen dataclass, and the two classmethods. Rows are those of `Vectors`, from 0. A store
+    Its class has ``Options``, a frozen dataclass, and two classmethods. Rows are those of `Vectors`, from 0. A store
     may be asked from several threads at once. Scores are cosines, exact or nearly so: who asks computes those of the
     best again. An approximate store may miss rows, but gives none twice and none that is not allowed.
 
