@@ -116,8 +116,8 @@ class Index:
 
     def picture(self, entry: Entry) -> Path:
         """Where the picture is; `DataError` unless it is a file inside of the folder, wherever links lead."""
-        folder = Path(self.config.folder).resolve()
-        found = (folder / entry.path).resolve()
+        folder = Path(os.path.realpath(self.config.folder))
+        found = Path(os.path.realpath(folder / entry.path))
         if not found.is_relative_to(folder) or not found.is_file():
             hint = "update the index; if the pictures were moved: `mota index INDEX --folder NEW`"
             raise DataError(f"picture {entry.id!r} is not in its folder any more", hint)

@@ -96,11 +96,10 @@ def _is_index(names: set[str]) -> bool:
 
 
 def _leads_out(entry: os.DirEntry[str], root: Path) -> bool:
-    """Of pictures and folders: other links do not count."""
-    is_folder = entry.is_dir()
-    if not is_folder and os.path.splitext(entry.name)[1].lower() not in IMAGE_SUFFIXES:
+    """Of pictures and folders: other links do not count. A link in a circle leads nowhere."""
+    if not os.path.isdir(entry.path) and os.path.splitext(entry.name)[1].lower() not in IMAGE_SUFFIXES:
         return False
-    return not Path(entry.path).resolve().is_relative_to(root)
+    return not Path(os.path.realpath(entry.path)).is_relative_to(root)
 
 
 def _id(path: str, root: Path) -> str:

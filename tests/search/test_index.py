@@ -152,19 +152,21 @@ def test_pictures_are_only_read_from_inside_the_folder(index_path: Path, tmp_pat
     secret = tmp_path / "secret.jpg"
     secret.write_bytes(b"secret")
     with Index.open(index_path) as index:
-        first, second, third, fourth = index.entries.get(range(4))
+        first, second, third, fourth, fifth = index.entries.get(range(5))
         assert index.picture(first) == tmp_path / "pictures" / first.id
         index.picture(second).unlink()
         os.symlink(secret, tmp_path / "pictures" / second.id)
         index.picture(third).unlink()
         (tmp_path / "pictures" / third.id).mkdir()
         index.picture(fourth).unlink()
+        index.picture(fifth).unlink()
+        os.symlink(Path(fifth.id).name, tmp_path / "pictures" / fifth.id)
         from dataclasses import replace
 
         ways_out = [
             replace(first, path=path) for path in ("../secret.jpg", str(secret), "00/../../secret.jpg", ".", "")
         ]
-        for entry in (second, third, fourth, *ways_out):
+        for entry in (second, third, fourth, fifth, *ways_out):
             with pytest.raises(DataError, match="not in its folder any more"):
                 index.picture(entry)
 

@@ -51,6 +51,7 @@ def test_links_inside_are_followed_and_links_out_are_counted(tmp_path: Path) -> 
         "out folder": "../outside",
         "out.txt": "/etc/hostname",
         "circle": ".",
+        "itself.png": "itself.png",
         "broken.png": "nowhere.png",
     }
     for name, target in links.items():
@@ -58,6 +59,7 @@ def test_links_inside_are_followed_and_links_out_are_counted(tmp_path: Path) -> 
     found = scan(folder, tmp_path / "my.mota")
     assert list(found.pictures) == ["inside.png", "sub/a.png"]
     assert found.outside == 3
+    assert [problem.id for problem in found.problems] == ["itself.png"]
 
 
 def test_a_folder_that_is_a_link_itself(tmp_path: Path) -> None:
