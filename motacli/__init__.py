@@ -1,6 +1,7 @@
 """mota: zero-shot composed image retrieval. The contracts, `hookimpl` and errors: the one import a plugin needs."""
 
 import sys
+from typing import TYPE_CHECKING, Any
 
 # Checked before anything else is imported, in words that older interpreters can parse.
 if sys.version_info < (3, 11):  # noqa: UP036
@@ -16,6 +17,7 @@ from motacli.contracts import (
     GeneratorInfo,
     ImageRef,
     ImageText,
+    IndexStore,
     Inversion,
     LLMClient,
     Outcome,
@@ -31,6 +33,9 @@ from motacli.errors import DataError, MotaError, UnknownNameError, UsageError
 from motacli.hookspecs import hookimpl
 from motacli.plugins import load_plugins
 
+if TYPE_CHECKING:
+    from motacli.search.searcher import Searcher
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -44,6 +49,7 @@ __all__ = [
     "GeneratorInfo",
     "ImageRef",
     "ImageText",
+    "IndexStore",
     "Inversion",
     "LLMClient",
     "MotaError",
@@ -53,6 +59,7 @@ __all__ = [
     "Ranking",
     "Register",
     "Rejection",
+    "Searcher",
     "Triplet",
     "TripletGenerator",
     "UnknownNameError",
@@ -61,3 +68,11 @@ __all__ = [
     "hookimpl",
     "load_plugins",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Searcher":  # it needs torch
+        from motacli.search.searcher import Searcher
+
+        return Searcher
+    raise AttributeError("module %r has no attribute %r" % (__name__, name))  # noqa: UP031

@@ -27,6 +27,9 @@ COMMANDS = (
     "reproduce",
     "report",
     "submission",
+    "index",
+    "search",
+    "serve",
     "bench",
     "ls",
     "plugins",
@@ -80,6 +83,12 @@ def register_llm_clients(register: Register) -> None:
     register("openai", "motacli.llms.openai:OpenAIChat", summary="any OpenAI-compatible chat endpoint")
     register("hf", "motacli.llms.hf:HFChat", summary="a model in this process, with transformers")
     register("vllm", "motacli.llms.vllm:VLLMChat", summary="a model in this process, with vLLM")
+
+
+@hookimpl
+def register_index_stores(register: Register) -> None:
+    register("exact", "motacli.search.exact:ExactStore", summary="compares with every picture, misses nothing")
+    register("faiss", "motacli.search.faiss_store:FaissStore", summary="a graph or short codes by Faiss, for millions")
 
 
 @hookimpl

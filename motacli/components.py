@@ -20,9 +20,10 @@ KINDS = {
     "benchmarks": "register_benchmarks",
     "generators": "register_triplet_generators",
     "llms": "register_llm_clients",
+    "stores": "register_index_stores",
 }
 """Each kind of component and the hook that offers it."""
-_ONE = {"generators": "triplet generator", "llms": "LLM client"}
+_ONE = {"generators": "triplet generator", "llms": "LLM client", "stores": "index store"}
 _LONGEST = 300
 
 

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from motacli.benchmarks.protocol import EvalProtocol
     from motacli.compose import TokenPrompt
+    from motacli.console import Progress
     from motacli.inversions.data import PairFeatures
+    from motacli.search.vectors import Vectors
     from motacli.watch import Watch
 
 # ---------------------------------------------------------------------------------------------- records
@@ -410,6 +412,42 @@ class LLMClient(Protocol):
 
     async def complete(self, request: ChatRequest) -> ChatAnswer:
         """The answer to one request."""
+
+
+class IndexStore(Protocol):
+    """Where the pictures of a search index are looked up by vector: all of them in turn, a graph, or a server.
+
+    Its class has ``Options``, a frozen dataclass, and two classmethods. Rows are those of `Vectors`, from 0. A store
+    may be asked from several threads at once. Scores are cosines, exact or nearly so: who asks computes those of the
+    best again. An approximate store may miss rows, but gives none twice and none that is not allowed.
+
+    One that keeps rows elsewhere (a server) may have a classmethod ``forget(folder, options)``, called before the
+    folder of a store is removed, even where it was never finished; it raises `motacli.errors.MotaError`.
+    """
+
+    name: str
+
+    @classmethod
+    def build(cls, folder: Path, vectors: Vectors, options: Any, progress: Progress) -> None:
+        """Write what `open` needs for ``vectors``, below ``folder``, which is empty; nothing where they are enough.
+
+        A store elsewhere (a server) writes down where its rows are. What it wrote for an index that came to nothing
+        must not disturb one that is in use.
+        """
+
+    @classmethod
+    def open(cls, folder: Path, vectors: Vectors, options: Any) -> Self:
+        """The store that was built in ``folder``, which may have been moved since."""
+
+    def search(self, queries: np.ndarray, k: int, allowed: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The best rows of unit vectors ``(Q, d)``, float32: rows ``(Q, K)`` int64 and scores ``(Q, K)`` float32.
+
+        Best first, ``K = min(k, N)``; where fewer are found, row -1 and score -inf at the end. ``allowed`` ``(N,)``,
+        bool, says which rows may be given.
+        """
+
+    def close(self) -> None:
+        """Let go of files and connections."""
 
 
 class Register(Protocol):

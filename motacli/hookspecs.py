@@ -64,5 +64,10 @@ def register_llm_clients(register: Register) -> None:
 
 
 @hookspec
+def register_index_stores(register: Register) -> None:
+    """Targets: a store class with ``Class.Options`` (a frozen dataclass), ``Class.build`` and ``Class.open``."""
+
+
+@hookspec
 def register_commands(app: typer.Typer) -> None:
     """Add commands to ``app`` with ``app.command(...)``; import what is heavy inside the command."""

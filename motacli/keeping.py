@@ -14,6 +14,7 @@ CONTRACTS: dict[str, Any] = {
     "benchmarks": contracts.Benchmark,
     "generators": contracts.TripletGenerator,
     "llms": contracts.LLMClient,
+    "stores": contracts.IndexStore,
 }
 """What each kind of component gives, by the names of `motacli.components.KINDS`."""
 _NONE = object()

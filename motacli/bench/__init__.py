@@ -21,6 +21,8 @@ BENCHES = {
     "adapter": "motacli.bench.adapter",
     "train": "motacli.bench.adapter_training",
     "cache": "motacli.bench.cache",
+    "search": "motacli.bench.search",
+    "serve": "motacli.bench.serving",
 }
 """Each bench and the module of its cases, imported when it is asked for."""
 

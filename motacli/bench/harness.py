@@ -66,6 +66,14 @@ class Judged(Protocol):
         """Its figures by name, from the medians of both sides."""
 
 
+@runtime_checkable
+class Compared(Protocol):
+    """A case whose sides' results differ by what it tells in figures."""
+
+    def compared(self, ours: Any, baseline: Any) -> Mapping[str, float]:
+        """Its figures by name, from the results of both sides."""
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Seconds of each run of both sides, and the results of their first."""
@@ -83,7 +91,8 @@ class Comparison:
     peak by the baseline's, less is better, where a peak is what the work adds on top of its inputs. ``total_peak_mb``
     is the whole process with interpreter and inputs, in a process that does nothing else. Megabytes are 10^6 bytes.
     ``near_ties`` counts results that differ because the baseline's rounding cannot tell two scores apart. ``rates`` are
-    both sides' units per second, by name, of a case that is `Counted`; ``figures`` are those of one that is `Judged`.
+    both sides' units per second, by name, of a case that is `Counted`; ``figures`` are those of one that is `Judged` or
+    `Compared`.
     """
 
     name: str
@@ -193,7 +202,10 @@ def summarize(case: Case, timing: Timing, ours: Peak, baseline: Peak, near_ties:
         repeats=len(timing.ours),
         sizes=case.sizes,
         rates=_rates(case, seconds, baseline_seconds),
-        figures=case.figures(seconds, baseline_seconds) if isinstance(case, Judged) else {},
+        figures={
+            **(case.figures(seconds, baseline_seconds) if isinstance(case, Judged) else {}),
+            **(case.compared(*timing.results) if isinstance(case, Compared) else {}),
+        },
     )
 
 

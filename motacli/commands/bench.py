@@ -43,6 +43,11 @@ def bench(
     latency_ratio: the time of a composed query with the adapter by that without; less is better.
     share_of_ceiling: our rate by what decoding and encoding, each measured alone, allow together.
     share_of_disk: the baseline's seconds, of a plain write with fsync, by ours.
+    share_of_memory: the baseline's seconds, of a plain read of the same bytes, by ours.
+    share_of_products: the baseline's seconds, of the bare products in float32, by ours.
+    recall_at_10: how many of the exact best ten an approximate index finds.
+    p50_ms, p95_ms: within how long half of the answers of a server came, and all but a twentieth.
+    server_mb: the most memory that it and its decoders had.
     trainable_share: how much of both towers' parameters the adapter learns.
 
     The baseline of `adapter` is the same query without it. In all others, if the sides find different results, there is

@@ -41,7 +41,7 @@ def register(app: typer.Typer) -> None:
 
 
 def ls(ctx: typer.Context, kind: Kind = None, of: Of = None, model: ModelPattern = None) -> None:
-    """List backbones, inversions, adapters, benchmarks, triplet generators and LLM clients, or pretrained models.
+    """List backbones, inversions, adapters, benchmarks, generators, LLM clients and index stores, or pretrained models.
 
     `mota ls options mota` lists what --option of an adapter may set, `mota ls options train` what --train-option may.
     """

@@ -19,7 +19,7 @@ from motacli.errors import DataError
 DILATION = 0.7
 
 # What Pillow's decoders are known to raise on broken files; a bomb is a file that claims an absurd size.
-_BROKEN = (
+BROKEN = (
     OSError,
     SyntaxError,
     ValueError,
@@ -46,10 +46,10 @@ def open_image(ref: ImageRef) -> Image.Image:
         with Image.open(BytesIO(kept_bytes(ref)) if ref.member else ref.path) as image:
             image.load()
             region = image if ref.box is None else image.crop(attribute_box(ref.box, image.size))
-            picture = _rgb(region)
+            picture = as_rgb(region)
     except FileNotFoundError:
         raise DataError(f"no such picture: {ref.path}", f"it belongs to image id {ref.id!r}") from None
-    except _BROKEN as error:
+    except BROKEN as error:
         reason = "the file is empty" if _is_empty(ref.path) else str(error) or type(error).__name__
         raise DataError(
             f"cannot decode {ref.place}: {reason}", "replace the file or take it out of the data"
@@ -98,7 +98,8 @@ def pad_to_square(image: Image.Image) -> Image.Image:
     return square
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def as_rgb(image: Image.Image) -> Image.Image:
+    """The picture in mode RGB as `open_image` gives it."""
     if image.mode.startswith("I"):  # Pillow would clip 16-bit values at 255: nearly white
         return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode == "P" and "transparency" in image.info:  # the same pixels, without Pillow's warning

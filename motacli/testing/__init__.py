@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from motacli.testing.backbone import check_backbone
     from motacli.testing.benchmark import check_benchmark
     from motacli.testing.generator import check_triplet_generator
+    from motacli.testing.index_store import check_index_store
     from motacli.testing.inversion import check_inversion
     from motacli.testing.llm_client import check_llm_client
 
@@ -23,6 +24,7 @@ _KITS = {
     "check_adapter": "adapter",
     "check_backbone": "backbone",
     "check_benchmark": "benchmark",
+    "check_index_store": "index_store",
     "check_inversion": "inversion",
     "check_llm_client": "llm_client",
     "check_triplet_generator": "generator",
@@ -34,6 +36,7 @@ __all__ = [
     "check_adapter",
     "check_backbone",
     "check_benchmark",
+    "check_index_store",
     "check_inversion",
     "check_llm_client",
     "check_triplet_generator",

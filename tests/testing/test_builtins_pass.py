@@ -25,6 +25,7 @@ from motacli.testing import (
     check_adapter,
     check_backbone,
     check_benchmark,
+    check_index_store,
     check_inversion,
     check_llm_client,
     check_triplet_generator,
@@ -165,6 +166,19 @@ def transformers_model(bench: Bench) -> Report:
     return check_llm_client(bench.target(options), failing=[bench.target(cut_off)])
 
 
+# ---------------------------------------------------------------------------------------------- index stores
+
+
+def exact(bench: Bench) -> Report:
+    return check_index_store(bench.target, recall=1.0, tolerance=1e-6)
+
+
+def faiss(bench: Bench) -> Report:
+    pytest.importorskip("faiss")
+    check_index_store(bench.target, options=bench.target.Options(kind="ivfpq"), tolerance=1e-6)
+    return check_index_store(bench.target, tolerance=1e-6)
+
+
 def no_vllm(bench: Bench) -> Report:
     pytest.skip(NO_VLLM)
 
@@ -188,6 +202,7 @@ RUNS: dict[str, dict[str, Callable[[Bench], Report]]] = {
         "batch": batch,
     },
     "llms": {"openai": openai, "hf": transformers_model, "vllm": no_vllm},
+    "stores": {"exact": exact, "faiss": faiss},
 }
 NETWORKS_ALONE = "other_sizes gradients moves saved sizes sizes_of_others options fit fit_record fit_again"
 LEFT_OUT: dict[tuple[str, str], str] = {
