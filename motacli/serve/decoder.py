@@ -120,6 +120,7 @@ def write_message(target: IO[bytes], head: dict[str, Any], data: bytes) -> None:
 def main(most: int, seconds: float) -> None:
     """Answer until stdin ends."""
     restrict(most)
+    write_message(sys.stdout.buffer, {"ready": True}, b"")
     while (message := read_message(sys.stdin.buffer)) is not None:
         allow_cpu(seconds)
         request, data = message

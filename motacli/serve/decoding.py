@@ -7,10 +7,10 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any, TypeAlias
 
 from PIL import Image
 
@@ -18,6 +18,8 @@ from motacli.serve.decoder import read_message, write_message
 from motacli.serve.problems import Refused
 from motacli.serve.settings import Settings
 
+Message: TypeAlias = tuple[dict[str, Any], bytes]
+START_SECONDS = 60.0
 SERVED = 500
 """Pictures after which a process is replaced: what a decoder leaks does not add up."""
 
@@ -37,7 +39,7 @@ class Decoder:
     def __init__(self, most: int, seconds: float) -> None:
         self._most, self._seconds = most, seconds
         self._process: subprocess.Popen[bytes] | None = None
-        self._served = 0
+        self._served, self._ready = 0, False
 
     def start(self) -> None:
         """Have the process ready before it is needed."""
@@ -62,29 +64,40 @@ class Decoder:
 
     def _ask(self, data: bytes, **request: Any) -> tuple[dict[str, Any], bytes]:
         process = self._running()
-        late = threading.Event()
-        timer = threading.Timer(self._seconds, _end, (process, late))
-        timer.start()
-        try:
-            assert process.stdin is not None and process.stdout is not None
-            write_message(process.stdin, {**request, "most": self._most}, data)
-            answer = read_message(process.stdout)
-        except (OSError, ValueError):  # it ended while we wrote, or in the middle of a line
-            answer = None
-        finally:
-            timer.cancel()
+        if not self._ready:  # starting is not the picture's fault, and on a busy machine it takes its time
+            self._ready = (
+                self._within(START_SECONDS, process, lambda: read_message(_pipe(process.stdout)))[0] is not None
+            )
+        answer, late = self._within(
+            self._seconds, process, lambda: _exchange(process, {**request, "most": self._most}, data)
+        )
         if answer is None:
             self.close()
-            reason = "it takes too long to decode" if late.is_set() else "it cannot be decoded within the limits"
+            reason = "it takes too long to decode" if late else "it cannot be decoded within the limits"
             raise _unfit(reason)
         if "error" in answer[0]:
             raise _unfit(answer[0]["error"])
         return answer
 
+    @staticmethod
+    def _within(
+        seconds: float, process: subprocess.Popen[bytes], work: Callable[[], Message | None]
+    ) -> tuple[Message | None, bool]:
+        """What some work with the process gives, None where that ended first; and whether we ended it, being late."""
+        late = threading.Event()
+        timer = threading.Timer(seconds, _end, (process, late))
+        timer.start()
+        try:
+            return work(), late.is_set()
+        except (OSError, ValueError):  # it ended while we wrote, or in the middle of a line
+            return None, late.is_set()
+        finally:
+            timer.cancel()
+
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None or self._served >= SERVED:
             self.close()
-            self._process, self._served = self._started(), 0
+            self._process, self._served, self._ready = self._started(), 0, False
         self._served += 1
         return self._process
 
@@ -124,6 +137,16 @@ class Decoders:
         """End all processes."""
         for decoder in self._all:
             decoder.close()
+
+
+def _exchange(process: subprocess.Popen[bytes], request: dict[str, Any], data: bytes) -> Message | None:
+    write_message(_pipe(process.stdin), request, data)
+    return read_message(_pipe(process.stdout))
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    assert pipe is not None
+    return pipe
 
 
 def _end(process: subprocess.Popen[bytes], late: threading.Event) -> None:
