@@ -26,8 +26,8 @@ from motacli.errors import MotaError
 from motacli.hdf5 import UNSEALED
 from motacli.runs import explained
 
-_BESIDE = 2
-"""Threads that compute checksums beside the one that writes."""
+_BESIDE = 3
+"""Threads beside the one that writes: two that compute checksums and one that waits for the disk."""
 _PIECE = 1 << 18
 """Bytes written at once: Linux may take many times as long for more."""
 MARGIN = 1 << 16
@@ -56,13 +56,16 @@ def write_single(work: Path, path: Path, header: Header, captions: bool, pieces:
     with explained(path), work.open("r+b", buffering=0) as raw, ThreadPoolExecutor(_BESIDE) as beside:
         checksums = {name: BlockChecksums(name, beside) for name in names}
         _reserve(raw)
-        done = dict.fromkeys(numbers, 0)
+        done, flushing = dict.fromkeys(numbers, 0), beside.submit(sync, raw.fileno())
         for piece in pieces(names):
             for name, values in piece.items():
                 checksums[name].add(values)
                 if name in done:
                     done[name] = _write_rows(raw, runs[name], done[name], np.asarray(values))
-        sync(raw.fileno())  # while the last checksums are computed
+            if flushing.done():  # the disk is kept busy meanwhile
+                flushing.result()
+                flushing = beside.submit(sync, raw.fileno())
+        flushing.result()
         found = {name: each.finish() for name, each in checksums.items()}
     _complete(work, path, header, found)
 

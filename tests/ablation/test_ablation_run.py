@@ -69,6 +69,7 @@ def test_a_job_is_a_run_with_scores(done: tuple[Path, list[Row]], host: PluginHo
     assert not list((out / "locks").iterdir()) and not list(out.rglob("*.partial"))
 
 
+@pytest.mark.thorough
 def test_two_processes_do_the_same(
     small_ablation: Path, done: tuple[Path, list[Row]], tmp_path: Path, host: PluginHost
 ) -> None:

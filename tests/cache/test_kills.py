@@ -12,7 +12,7 @@ from places import REPOSITORY
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the script forks its builders")
-@pytest.mark.parametrize("layout", ["single", "parts"])
+@pytest.mark.parametrize("layout", ["single", pytest.param("parts", marks=pytest.mark.thorough)])
 def test_kills_at_random_moments(layout: str) -> None:
     script = REPOSITORY / "tests" / "cache" / "kills.py"
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}

@@ -67,7 +67,7 @@ def require_prefixes(views: list[FinishedPart], whole: FeatureCache, start: int 
         assert np.array_equal(view.features(), features[: len(view)])
 
 
-@pytest.mark.parametrize("layout", ["single", "parts"])
+@pytest.mark.parametrize("layout", ["single", pytest.param("parts", marks=pytest.mark.thorough)])
 def test_views_while_a_builder_runs(layout: str, pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "f.h5"
     views = watch(pictures, out, layout)

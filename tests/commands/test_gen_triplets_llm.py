@@ -45,7 +45,7 @@ def lines(out: Path) -> set[str]:
     return set(found)
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.thorough)])
 def test_killed_again_and_again_it_writes_what_an_undisturbed_run_writes(
     kills: int, tmp_path: Path, host: PluginHost, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -71,7 +71,7 @@ def test_a_missing_extra_is_named(
     assert "mota serve needs uvicorn (pip install 'mota[serve]')" in capsys.readouterr().err.replace("\n", " ")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.thorough)])
 def test_what_is_under_way_is_finished(index: Path, tmp_path: Path, number: int) -> None:
     with serving(index, tmp_path, "--device", "cpu") as server:
         request = post_of("/api/search", multipart([("text", "a red square"), ("k", "2")]))

@@ -128,7 +128,7 @@ def test_one_bad_request_among_good_ones_is_only_given_up() -> None:
 
 def test_a_server_that_fails_everyone_is_gone() -> None:
     async def in_turn() -> None:
-        asker = Asker(client, AskOptions(attempts=3, backoff=0.001))
+        asker = Asker(client, AskOptions(attempts=3, backoff=0.001, patience=0.5))
         assert (await asker.ask(ChatRequest("first", "?"), number)).value == 7
         await asyncio.gather(*(asker.ask(ChatRequest(key, "?"), number) for key in ("a", "b")))
 
