@@ -46,7 +46,10 @@ def build(name: str, dtype: torch.dtype | None = None) -> Any:
     return kind(config["embed_dim"], VISION, config["text_cfg"], config.get("quick_gelu", False), cast_dtype=dtype)
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.thorough) if "quickgelu" in name else name for name in MODELS],
+)
 def towers(request: pytest.FixtureRequest) -> Towers:
     torch.manual_seed(0)
     fp32, bf16 = build(request.param), build(request.param, torch.bfloat16)

@@ -110,6 +110,7 @@ def test_the_state_of_another_training_is_refused(data: TripletFeatures, tiny_ba
         train(MotaAdapter, tiny_backbone, data, QUICK, Watch(work=tmp_path), False)
 
 
+@pytest.mark.thorough  # the shorter form: tests/ablation/test_shared_jobs.py
 def test_a_killed_process_goes_on(tiny_backbone: Any, tmp_path: Path) -> None:
     """The command itself under SIGKILL, against one that ran through."""
     make_pairs(tmp_path / "train", seed=1, count=40)

@@ -49,7 +49,7 @@ def lines(out: Path) -> set[str]:
 def test_killed_again_and_again_it_writes_what_an_undisturbed_run_writes(
     kills: int, tmp_path: Path, host: PluginHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data, rng = source(tmp_path, 6000), random.Random(5)
+    data, rng = source(tmp_path, 300 * kills), random.Random(5)
     with LLMServer(mixed(0.02), latency=0.01) as server:
         assert main(command(data, tmp_path / "whole.jsonl", server, "--quiet"), host=host) == 0
         out, unfinished = tmp_path / "killed.jsonl", 0
@@ -71,7 +71,7 @@ def test_killed_again_and_again_it_writes_what_an_undisturbed_run_writes(
             unfinished += not out.exists()
         assert unfinished > kills / 2
         assert main(command(data, out, server, "--quiet"), host=host) == 0
-    assert lines(out) == lines(tmp_path / "whole.jsonl") and len(lines(out)) == 6000
+    assert lines(out) == lines(tmp_path / "whole.jsonl") and len(lines(out)) == 300 * kills
     rejects = [tmp_path / f"{name}.rejects.jsonl" for name in ("whole", "killed")]
     assert lines(rejects[0]) == lines(rejects[1]) == set()
     assert not list(tmp_path.glob("*.partial"))

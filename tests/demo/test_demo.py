@@ -105,6 +105,7 @@ def test_it_is_deterministic(done: tuple[Path, DemoResults], tmp_path: Path, hos
     assert table(other) != table(done[1])
 
 
+@pytest.mark.thorough  # the shorter form: tests/ablation/test_shared_jobs.py
 def test_adapters_by_two_processes(done: tuple[Path, DemoResults], tmp_path: Path, host: PluginHost) -> None:
     out = tmp_path / "demo"
     results = run_demo(host, out, seed=5, recipe=RECIPE, workers=2)
