@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
-from io import BytesIO
 from pathlib import Path
 from string import Template
 
@@ -14,12 +12,13 @@ from PIL import Image
 
 from motacli import __version__
 from motacli.report.page import write_page
+from motacli.report.pictures import embedded
 from motacli.search.index import Index
 from motacli.search.results import Asked, Hit, SearchResults
 from motacli.search.small_pictures import small_file, small_picture
 
-SIZE, ENLARGED = 320, 96
-"""The longer side of a picture at most, and up to which the browser enlarges pixels as they are."""
+SIZE = 320
+"""The longer side of a picture at most."""
 
 
 def write_sheet(path: Path, index: Index, found: SearchResults) -> Path:
@@ -88,16 +87,7 @@ def _picture(picture: Image.Image | None, name: str) -> str:
     if picture is None:
         label = escape(name)
         return f'<span class="gap" role="img" aria-label="{label}, cannot be shown">{label}</span>'
-    width, height = picture.size
-    small = max(width, height) <= ENLARGED
-    buffer = BytesIO()
-    if small:
-        picture.save(buffer, "PNG", optimize=True)
-    else:
-        picture.save(buffer, "JPEG", quality=80, optimize=True)
-    uri = f"data:image/{'png' if small else 'jpeg'};base64,{b64encode(buffer.getvalue()).decode('ascii')}"
-    look = ' class="pixels"' if small else ""
-    return f'<img src="{uri}" alt="{escape(name)}" width="{width}" height="{height}"{look} decoding="async">'
+    return embedded(picture, name, quality=80)
 
 
 def _asset(name: str) -> str:
