@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -82,37 +82,49 @@ class ExactStore:
         k, rough, lock = rows.shape[1], products(queries, self._vectors), threading.Lock()
         kept = Candidates(len(queries), k, 2 * rough.margin)
 
-        def scan(part: np.ndarray | range) -> None:
-            for block in _blocks(part, rough.rows):
+        threads = self._threads if rough.parallel else 1
+        blocks = _Shared(_blocks(_looked_at(len(self._vectors), allowed), rough.rows, threads))
+
+        def scan(_: int) -> None:
+            for block in blocks:
                 found = rough.score(self._stored[block], self._vectors.norms[block])
                 if allowed is not None:
                     found[:, ~allowed[block]] = -np.inf
                 with lock:
                     kept.add(block, found)
 
-        self._each(scan, _parts(len(self._vectors), allowed, self._threads if rough.parallel else 1))
+        if threads == 1:
+            scan(0)
+        else:
+            list(self._pool.map(scan, range(threads)))
         for number, near in enumerate(kept.rows()):
             best, exact = best_of(self._vectors, queries[number], near, k)
             rows[number, : len(best)], scores[number, : len(best)] = best, exact
 
-    def _each(self, scan: Callable[[np.ndarray | range], None], parts: Sequence[np.ndarray | range]) -> None:
-        if len(parts) == 1:
-            scan(parts[0])
-        else:
-            list(self._pool.map(scan, parts))
+
+class _Shared(Iterator[Any]):
+    """Gives each item to one of the threads that ask: one that is held up leaves the rest to the others."""
+
+    def __init__(self, items: Iterator[Any]) -> None:
+        self._items, self._lock = items, threading.Lock()
+
+    def __next__(self) -> Any:
+        with self._lock:
+            return next(self._items)
 
 
-def _parts(count: int, allowed: np.ndarray | None, threads: int) -> list[np.ndarray | range]:
-    """The rows to look at, in as many parts; numbers where they are few, as others need not be read."""
+def _looked_at(count: int, allowed: np.ndarray | None) -> np.ndarray | range:
+    """The rows to look at; numbers where they are few, as others need not be read."""
     if allowed is not None and np.count_nonzero(allowed) * SPARSE < count:
-        return list(np.array_split(np.flatnonzero(allowed), threads))
-    edges = np.linspace(0, count, threads + 1, dtype=np.int64)
-    return [range(start, end) for start, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)]
+        return np.flatnonzero(allowed)
+    return range(count)
 
 
-def _blocks(part: np.ndarray | range, size: int) -> Iterator[np.ndarray | slice]:
-    for start in range(0, len(part), size):
-        block = part[start : start + size]
+def _blocks(rows: np.ndarray | range, size: int, threads: int) -> Iterator[np.ndarray | slice]:
+    """Of ``size`` rows, or fewer where not every thread would get one."""
+    size = max(min(size, -(-len(rows) // threads)), 1)
+    for start in range(0, len(rows), size):
+        block = rows[start : start + size]
         yield slice(block.start, block.stop) if isinstance(block, range) else block
 
 
