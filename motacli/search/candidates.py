@@ -30,7 +30,7 @@ class Candidates:
             return
         query, column = np.divmod(found, scores.shape[1])
         numbers = rows.start + column if isinstance(rows, slice) else rows[column]
-        self._new.append((query, numbers, scores.ravel()[found]))
+        self._new.append((query, numbers, scores[query, column]))
         self._count += len(found)
         if self._count > self._room:
             self._thin_out()

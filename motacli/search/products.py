@@ -90,14 +90,14 @@ def _converted(queries: np.ndarray, most: int) -> Score:
 
     def score(stored: Tensor, norms: np.ndarray) -> np.ndarray:
         rows = memory[: len(stored)].copy_(stored)
-        return _divided((asked @ rows.T).numpy(), norms)
+        return _multiplied(rows, asked, norms)
 
     return score
 
 
 def _in_single(queries: np.ndarray) -> Score:
     asked = _tensor(queries)
-    return lambda stored, norms: _divided((asked @ stored.T).numpy(), norms)
+    return lambda stored, norms: _multiplied(stored, asked, norms)
 
 
 def _tensor(queries: np.ndarray) -> Tensor:
@@ -117,6 +117,11 @@ def _margin(queries: np.ndarray) -> float:
 def _half_margin(queries: np.ndarray) -> float:
     lost = queries - queries.astype(np.float16).astype(np.float32)
     return HALF_ROUNDING + float(np.linalg.norm(lost, axis=1).max())
+
+
+def _multiplied(rows: Tensor, queries: Tensor, norms: np.ndarray) -> np.ndarray:
+    """The long side first: the other way round takes up to half as long again."""
+    return _divided((rows @ queries.T).numpy().T, norms)
 
 
 def _divided(scores: np.ndarray, norms: np.ndarray) -> np.ndarray:
