@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,49 @@ from places import REPOSITORY
 from surroundings import _no_settings, _one_thread  # noqa: F401
 
 from motacli.plugins import PluginHost, load_plugins
+
+LONGEST = (
+    "tests/serve/",
+    "tests/demo/",
+    "tests/ablation/",
+    "tests/cache/",
+    "tests/test_skeleton.py",
+    "tests/testing/",
+    "tests/test_text_parity.py",
+    "tests/search/",
+    "tests/adapters/",
+    "tests/inversions/",
+)
+"""Where the files are that take longest."""
+
+gc.disable()  # what is collected stays: to look at it again and again takes a fifth of the time until then
+
+
+def pytest_collection_finish() -> None:
+    """Leave modules and collected tests alone from here on, and look at what tests leave behind."""
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest is begun first: else it would be waited for at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Share out files, and the whole of ``tests/serve``: its files ask the same server."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            return "tests/serve" if file.startswith("tests/serve/") else file
+
+    if config.option.dist != "loadfile":
+        return None
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

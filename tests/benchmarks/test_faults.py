@@ -70,7 +70,7 @@ DISKS = {
     ),
     "genecis": Disk(
         GeneCIS(),
-        lambda root: write_genecis(root, 1, "val", queries=2),
+        lambda root: write_genecis(root, 1, "val", queries=2, others=30),
         *("genecis/change_object.json", None, "reference", "condition", None),
         parts=("change_object",),
     ),

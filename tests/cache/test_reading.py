@@ -47,8 +47,20 @@ class Rows(Dataset[Any]):
         return self.cache.features([self.cache.ids[row], self.cache.ids[0]])
 
 
+def worked(layout: str, method: str, *marks: Any) -> Any:
+    """A case that is left out where processes are not started that way."""
+    missing = pytest.mark.skipif(method not in multiprocessing.get_all_start_methods(), reason=f"no {method}")
+    return pytest.param(layout, method, marks=(missing, *marks))
+
+
 @pytest.mark.parametrize(
-    "method", [name for name in ("fork", "spawn") if name in multiprocessing.get_all_start_methods()]
+    ("cache", "method"),
+    [
+        *(worked(layout, "fork") for layout in ("single", "parts", "float16")),
+        worked("parts", "spawn"),
+        *(worked(layout, "spawn", pytest.mark.thorough) for layout in ("single", "float16")),
+    ],
+    indirect=["cache"],
 )
 def test_workers_read_what_we_read(cache: FeatureCache, method: str) -> None:
     loader = DataLoader(Rows(cache), batch_size=25, num_workers=1 + (method == "fork"), multiprocessing_context=method)

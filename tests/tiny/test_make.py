@@ -28,7 +28,7 @@ SMALL = {
     "fashioniq": partial(write_fashioniq, queries=4),
     "cirr": partial(write_cirr, sets=3),
     "circo": partial(write_circo, queries=5, others=10),
-    "genecis": partial(write_genecis, queries=3),
+    "genecis": partial(write_genecis, queries=3, others=30),
 }
 
 
