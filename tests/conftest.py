@@ -25,6 +25,8 @@ LONGEST = (
     "tests/inversions/",
 )
 """Where the files are that take longest."""
+TOGETHER = ("tests/serve/", "tests/ablation/", "tests/test_golden_")
+"""Files that share what is slow to make: a server, a drawn world, the reference's features."""
 
 gc.disable()  # what is collected stays: to look at it again and again takes a fifth of the time until then
 
@@ -42,13 +44,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Share out files, and the whole of ``tests/serve``: its files ask the same server."""
+    """Share out files as ever, but those of `TOGETHER` as if they were one."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file: str = super()._split_scope(nodeid)
-            return "tests/serve" if file.startswith("tests/serve/") else file
+            return next((start for start in TOGETHER if file.startswith(start)), file)
 
     if config.option.dist != "loadfile":
         return None
