@@ -12,11 +12,16 @@ from typing import Any
 PRELOADED = ["motacli.ablation", "motacli.inversions.lincir", "matplotlib.figure"]
 
 
-def forked(work: Callable[..., object], *arguments: Any) -> Any:
-    """A process that has begun to do ``work(*arguments)``."""
+def server() -> Any:
+    """What starts such processes: a context of `multiprocessing`."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    process = context.Process(target=work, args=arguments)
+    return context
+
+
+def forked(work: Callable[..., object], *arguments: Any) -> Any:
+    """A process that has begun to do ``work(*arguments)``."""
+    process = server().Process(target=work, args=arguments)
     process.start()
     return process
 
