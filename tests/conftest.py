@@ -10,6 +10,7 @@ from places import REPOSITORY
 from sharing_out import (  # noqa: F401
     pytest_collection_finish,
     pytest_collection_modifyitems,
+    pytest_collectstart,
     pytest_xdist_make_scheduler,
 )
 from surroundings import _no_settings, _one_thread  # noqa: F401

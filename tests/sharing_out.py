@@ -24,11 +24,14 @@ LONGEST = (
 TOGETHER = ("tests/serve/", "tests/ablation/", "tests/test_golden_")
 """Files that share what is slow to make: a server, a drawn world, the reference's features."""
 
-gc.disable()  # what is collected stays: to look at it again and again takes a fifth of the time until then
+
+def pytest_collectstart() -> None:
+    """What is imported and collected stays: to look at it again and again for garbage takes a fifth of the time."""
+    gc.disable()
 
 
 def pytest_collection_finish() -> None:
-    """Leave modules and collected tests alone from here on, and look at what tests leave behind."""
+    """Look for what tests leave behind, among nothing that was there before."""
     gc.freeze()
     gc.enable()
 
