@@ -7,6 +7,12 @@ from typing import Any
 
 import pytest
 from places import REPOSITORY
+from sharing_out import (  # noqa: F401
+    pytest_collection_finish,
+    pytest_collection_modifyitems,
+    pytest_collectstart,
+    pytest_xdist_make_scheduler,
+)
 from surroundings import _no_settings, _one_thread  # noqa: F401
 
 from motacli.plugins import PluginHost, load_plugins

@@ -20,7 +20,7 @@ def small_worlds() -> Iterator[None]:
         "fashioniq": partial(write_fashioniq, queries=3),
         "cirr": partial(write_cirr, sets=2),
         "circo": partial(write_circo, queries=4, others=8),
-        "genecis": partial(write_genecis, queries=2),
+        "genecis": partial(write_genecis, queries=2, others=30),
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(make, "WRITERS", writers)

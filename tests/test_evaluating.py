@@ -92,7 +92,7 @@ def test_units_hold_unit_features_in_the_order_of_gallery_and_queries(
 def test_a_picture_that_units_share_is_encoded_once(
     tmp_path: Path, tiny_backbone: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_genecis(tmp_path, 1, "val", queries=2)
+    write_genecis(tmp_path, 1, "val", queries=2, others=30)
     seen: list[int] = []
     encode = tiny_backbone.encode_image
     monkeypatch.setattr(tiny_backbone, "encode_image", lambda pixels: seen.append(len(pixels)) or encode(pixels))
@@ -282,7 +282,7 @@ def test_a_composed_query_and_kept_rankings(units: list[UnitData]) -> None:
 def test_the_other_benchmarks_have_headlines(tmp_path: Path, tiny_backbone: Any) -> None:
     write_cirr(tmp_path / "cirr", 1, "val", sets=3)
     write_circo(tmp_path / "circo", 1, "val", queries=4, others=10)
-    write_genecis(tmp_path / "genecis", 1, "val", queries=2)
+    write_genecis(tmp_path / "genecis", 1, "val", queries=2, others=30)
     wanted = {"cirr": ["R@1", "R@10", "Rsubset@1"], "circo": ["mAP@10"], "genecis": ["R@1"]}
     for benchmark in (CIRR(), CIRCO(), GeneCIS()):
         found = load_units(benchmark, tmp_path / benchmark.name, tiny_backbone)

@@ -16,6 +16,7 @@ from motacli.backbones import OpenClipBackbone
 
 MODELS = ("ViT-B-32", "ViT-B-32-quickgelu", "ViT-L-14", "EVA02-B-16")
 """The last one is a `CustomTextCLIP`, with its text tower below ``.text``."""
+MORE = ("ViT-B-32-quickgelu", "ViT-L-14")
 VISION = {"image_size": 32, "layers": 1, "width": 64, "head_width": 16, "patch_size": 16}
 TEXTS = (
     "",
@@ -48,7 +49,7 @@ def build(name: str, dtype: torch.dtype | None = None) -> Any:
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=pytest.mark.thorough) if "quickgelu" in name else name for name in MODELS],
+    params=[pytest.param(name, marks=pytest.mark.thorough) if name in MORE else name for name in MODELS],
 )
 def towers(request: pytest.FixtureRequest) -> Towers:
     torch.manual_seed(0)

@@ -108,7 +108,7 @@ class FinishedPart:
         folder = parts_folder(self.path) if self.plan.layout == "parts" else partial_path(self.path)
         try:
             return read_part(folder / part.file, part)
-        except DataError:
+        except MotaError:  # also where it goes between being looked for and being opened
             if (folder / part.file).exists() or not self.path.exists():
                 raise
         return self._read_finished(part, row)

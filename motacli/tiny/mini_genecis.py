@@ -135,12 +135,15 @@ TASKS: dict[str, Callable[[Source], Case | None]] = {
 }
 
 
-def write_genecis(root: Path, seed: int, split: str, queries: int = 150) -> None:
-    """All four tasks: object pictures below ``coco2017/val2017``, attribute pictures below ``Visual_Genome/VG_All``."""
+def write_genecis(root: Path, seed: int, split: str, queries: int = 150, others: int = 300) -> None:
+    """All four tasks: object pictures below ``coco2017/val2017``, attribute pictures below ``Visual_Genome/VG_All``.
+
+    ``others`` scenes of each task are there to be wrong candidates.
+    """
     kinds: dict[str, list[str]] = {}
     for stream, (task, draw) in enumerate(TASKS.items()):
         source = Source.seeded(seed, split, 30 + stream)
-        pool = list(sample_scenes(source.numbers, 300, source.split))
+        pool = list(sample_scenes(source.numbers, others, source.split))
         cases: list[Case] = []
         while len(cases) < queries:
             case = draw(source)

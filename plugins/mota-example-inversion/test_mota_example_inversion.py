@@ -36,7 +36,7 @@ def pairs(backbone: Any, count: int = 6) -> PairFeatures:
 
 
 def test_it_keeps_its_contract() -> None:
-    check_inversion(FineWords)
+    check_inversion(FineWords, options=FineOptions(steps=3, batch_size=6, warmup=1))
 
 
 def test_a_subject_and_attributes(backbone: Any) -> None:

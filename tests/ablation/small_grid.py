@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 import shutil
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -43,25 +40,3 @@ def values(rows: list[Row] | list[dict[str, Any]]) -> Any:
     """The rows without what depends on the clock."""
     plain = [row if isinstance(row, dict) else asdict(replace(row, seconds=0)) for row in rows]
     return json.loads(json.dumps([{**row, "seconds": 0} for row in plain]))
-
-
-def started(words: list[str], said: Path) -> Any:
-    """A process of its own that runs ``mota``; what it logs goes to ``said``. It starts with torch imported already."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["motacli.ablation", "motacli.inversions.lincir", "matplotlib.figure"])
-    process = context.Process(target=_mota, args=(words, said))
-    process.start()
-    return process
-
-
-def _mota(words: list[str], said: Path) -> None:
-    import torch
-
-    from motacli.cli import main
-
-    os.environ["MOTA_PLUGINS"] = ""
-    torch.set_num_threads(1)
-    with said.open("w") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-        sys.exit(main(words))

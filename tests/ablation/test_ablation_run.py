@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ablation.small_grid import SHOWN, copied, jobs, small, small_grid, values
 
-from motacli.ablation import Ablation, Row, TinyWorld, list_jobs, run_ablation, training, union
+from motacli.ablation import Ablation, Row, TinyWorld, list_jobs, output, run_ablation, training, union
 from motacli.adapters.files import load_adapter
 from motacli.config import read_config
 from motacli.errors import DataError, MotaError, UsageError
@@ -25,6 +25,13 @@ from motacli.runs import jsonable
 def done(small_ablation: Path, tmp_path_factory: pytest.TempPathFactory, host: PluginHost) -> tuple[Path, list[Row]]:
     out = copied(small_ablation, tmp_path_factory.mktemp("run") / "ablation")
     return out, run_ablation(host, out, small(host))
+
+
+@pytest.fixture(autouse=True)
+def _no_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None but where a test is about them: they take a second each time."""
+    if "figures" not in request.node.name and "matplotlib" not in request.node.name:
+        monkeypatch.setattr(output, "draw", lambda *given: ())
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ablation.small_grid import copied, jobs, started, values
+from ablation.small_grid import copied, jobs, values
+from forked import finished, forked_mota
 
 from motacli.ablation.jobs import Job, JobFolder
 from motacli.cli import main
@@ -18,7 +19,7 @@ from motacli.plugins import PluginHost
 from motacli.runs import RunDir
 from motacli.working import work_off
 
-STEPS = 24
+STEPS = 12
 
 
 def job(number: int) -> Job:
@@ -106,12 +107,7 @@ def words(out: Path) -> list[str]:
     train = [f"steps={STEPS}", "batch_size=16", "warmup=1"]
     more = [word for text in train for word in ("--train-option", text)]
     what = ["--inversion", "lincir", "--seeds", "0", "--vary", "experts=1,4", "--benchmark", "cirr"]
-    return ["ablate", "--out", str(out), *what, *more, "--save-every", "6", "--json"]
-
-
-def finished(process: Any) -> None:
-    process.join(timeout=300)
-    assert process.exitcode == 0
+    return ["ablate", "--out", str(out), *what, *more, "--save-every", "4", "--json"]
 
 
 def rows_of(out: Path) -> Any:
@@ -127,7 +123,7 @@ def undisturbed(small_ablation: Path, tmp_path_factory: pytest.TempPathFactory, 
 
 def test_two_processes_share_the_jobs(small_ablation: Path, tmp_path: Path, undisturbed: Path) -> None:
     out, logs = copied(small_ablation, tmp_path / "a"), [tmp_path / "one.log", tmp_path / "two.log"]
-    for process in [started(words(out), log) for log in logs]:
+    for process in [forked_mota(words(out), log) for log in logs]:
         finished(process)
     lines = [line.partition(", in ")[0] for log in logs for line in log.read_text().splitlines()]
     done = [line for line in lines if line.startswith("done: ")]
@@ -137,14 +133,14 @@ def test_two_processes_share_the_jobs(small_ablation: Path, tmp_path: Path, undi
 
 def test_killed_it_goes_on_and_ends_with_the_same_rows(small_ablation: Path, tmp_path: Path, undisturbed: Path) -> None:
     out, log = copied(small_ablation, tmp_path / "a"), tmp_path / "said.log"
-    process, deadline = started(words(out), log), time.monotonic() + 120
+    process, deadline = forked_mota(words(out), log), time.monotonic() + 120
     while not list(out.glob("jobs/*.partial/work/training.pt")):
         assert process.is_alive() and time.monotonic() < deadline
         time.sleep(0.005)
     process.kill()
     process.join()
     (left,) = out.glob("jobs/*.partial/work/training.pt")
-    finished(started(words(out), log))
+    finished(forked_mota(words(out), log))
     assert "going on after" in log.read_text() and not left.exists()
     assert rows_of(out) == rows_of(undisturbed)
     for name in (name for name in jobs(out) if "mota" in name):

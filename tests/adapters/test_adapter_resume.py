@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from forked import finished, forked_mota
 
 from motacli.adapters.domains import Draws, Mixture
 from motacli.adapters.frozen_half import TripletFeatures
@@ -117,22 +114,22 @@ def test_a_killed_process_goes_on(tiny_backbone: Any, tmp_path: Path) -> None:
     source = open_source(tmp_path / "train")
     features = build_cache(tmp_path / "train.h5", tiny_backbone, source).path
     generate(source, RuleGenerator(), tmp_path / "t.jsonl")
-    command = [sys.executable, "-m", "motacli", "train", "--inversion", "lincir", "--features", str(features)]
+    command, log = ["train", "--inversion", "lincir", "--features", str(features)], tmp_path / "said.log"
     command += ["--triplets", str(tmp_path / "t.jsonl"), "--steps", "40", "--batch-size", "16", "--save-every", "3"]
     command += ["--device", "cpu", "--quiet"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MOTA_PLUGINS": ""}
-    subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True, env=environment, capture_output=True)
+    finished(forked_mota([*command, "--out", str(tmp_path / "whole")], log))
     state, kills = tmp_path / "killed.partial/work" / FILE, 0
     for _ in range(10):
-        process = subprocess.Popen([*command, "--out", str(tmp_path / "killed"), "--resume"], env=environment)
+        process = forked_mota([*command, "--out", str(tmp_path / "killed"), "--resume"], log)
         seen = state.stat().st_mtime_ns if state.exists() else 0
-        while process.poll() is None and not (state.exists() and state.stat().st_mtime_ns > seen):
+        while process.is_alive() and not (state.exists() and state.stat().st_mtime_ns > seen):
             time.sleep(0.002)
-        if process.poll() is None and kills < 2:
+        if process.is_alive() and kills < 2:
             time.sleep(0.02)
-            process.send_signal(signal.SIGKILL)
+            process.kill()
             kills += 1
-        if process.wait() == 0:
+        process.join()
+        if process.exitcode == 0:
             break
     assert kills == 2 and not (tmp_path / "killed.partial").exists() and not (tmp_path / "killed/work").exists()
     weights = [tmp_path / name / "adapter.safetensors" for name in ("killed", "whole")]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from forked import finished, forked
 from letters import TEXTS, Counted, Letters
-from places import REPOSITORY
 
 import motacli
 from motacli.adapters.frozen_store import FrozenStore
@@ -56,38 +55,35 @@ def test_a_file_says_what_made_it(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------- interruption
 
 
-CHILD = """
-import os, signal, sys, time
-from pathlib import Path
-from letters import TEXTS, Letters
-from motacli.adapters.frozen_store import FrozenStore
+class Slow(Letters):
+    """Takes its time, and is killed after two batches if it is to be."""
 
-class Child(Letters):
     calls = 0
-    def encode_text(self, texts):
-        Child.calls += 1
-        if sys.argv[2] == "kill" and Child.calls > 2:
+
+    def __init__(self, last: float) -> None:
+        super().__init__()
+        self.last = last
+
+    def encode_text(self, texts: Any) -> Any:
+        self.calls += 1
+        if self.calls > self.last:
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(0.05)
         return super().encode_text(texts)
 
-assert FrozenStore(Path(sys.argv[1])).texts(Child(), TEXTS, 2)[:, 0].tolist() == [len(text) for text in TEXTS]
-print(Child.calls)
-"""
 
-
-def child(*words: object) -> subprocess.Popen[str]:
-    paths = os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "tests")))
-    command = [sys.executable, "-c", CHILD, *map(str, words)]
-    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def compute(store: Path, last: float) -> None:
+    """What a process of its own does: all texts, in six batches at most."""
+    backbone = Slow(last)
+    found = FrozenStore(store).texts(backbone, TEXTS, 2)  # type: ignore[arg-type]
+    assert found[:, 0].tolist() == [len(text) for text in TEXTS] and backbone.calls == 6
 
 
 def test_what_was_written_outlives_kill_9(tmp_path: Path) -> None:
     store = tmp_path / "store"
-    process = child(store, "kill")
-    said = process.communicate(timeout=120)[1]
-    assert process.returncode == -signal.SIGKILL, said
+    process = forked(compute, store, 2)
+    process.join(timeout=120)
+    assert process.exitcode == -signal.SIGKILL
     [part] = store.glob("*.partial")
     with h5py.File(part) as file:
         assert list(file["done"]) == [4]
@@ -103,12 +99,11 @@ def test_a_second_process_waits_for_the_first(tmp_path: Path) -> None:
             said.append(message)
 
     said: list[str] = []
-    process, backbone = child(tmp_path, "live"), Counted(Letters())
-    while process.poll() is None and not list(tmp_path.glob("*.h5.partial")):
+    process, backbone = forked(compute, tmp_path, math.inf), Counted(Letters())
+    while process.is_alive() and not list(tmp_path.glob("*.h5.partial")):
         time.sleep(0.002)
     found = FrozenStore(tmp_path).texts(backbone, TEXTS, 2, Listening())  # type: ignore[arg-type]
-    calls, errors = process.communicate(timeout=120)
-    assert process.returncode == 0 and int(calls) == 6, errors
+    finished(process)
     assert found[:, 0].tolist() == [len(text) for text in TEXTS] and backbone.texts == 0
     assert len(said) == 1 and said[0].startswith("waiting for another process")
     assert [path.suffix for path in tmp_path.iterdir()] == [".h5"]

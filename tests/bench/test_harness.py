@@ -92,6 +92,7 @@ def test_sides_that_disagree_are_not_compared(monkeypatch: pytest.MonkeyPatch) -
         return Peak(1.0, 2.0)
 
     monkeypatch.setattr(harness, "peak_memory", peak)
+    monkeypatch.setattr(harness, "SETTLING", 0.0)
     (found,) = harness.compare_all([FakeCase()], repeats=1, seed=4)
     assert (found.near_ties, found.repeats) == (2, 1)
     assert measured == [("ours", "ours 4"), ("baseline", "baseline 4")]

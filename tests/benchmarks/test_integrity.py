@@ -82,7 +82,7 @@ def test_what_is_left_is_a_whole_unit(benchmark: Any, name: str, tmp_path: Path)
     elif name == "circo":
         write_circo(tmp_path, 1, "val", queries=5, others=8)
     else:
-        write_genecis(tmp_path, 1, "val", queries=3)
+        write_genecis(tmp_path, 1, "val", queries=3, others=30)
     unit = benchmark.load(tmp_path)[0]
     lost = broken(unit.queries[0].reference, unit.queries[1].targets[0], unit.gallery[-1])
     kept, _ = drop_broken(unit, lost)

@@ -6,8 +6,7 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,12 @@ import h5py
 import numpy as np
 import pytest
 from colour import Colour, Stopping, paint
+from forked import forked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from places import REPOSITORY
 
-from motacli.cache import FeatureCache, build_cache
+from motacli.cache import FeatureCache, build_cache, encoding
 from motacli.cache.manifest import read_manifest
 from motacli.cache.work import MANIFEST
 from motacli.console import NullProgress
@@ -179,35 +178,29 @@ def test_an_interrupted_file_goes_on(
     assert not partial_path(out).exists()
 
 
-KILL = """
-import os, signal, sys, time
-from pathlib import Path
-from colour import Colour
-from motacli.cache import build_cache, encoding
-from motacli.datasets import open_source
-
-encoding.PART_ROWS = 16
-
 class Killed(Colour):
+    """Ends its own process in its fourth batch."""
+
     left = 3
-    settled = 0.5
-    def encode_image(self, pixels):
+
+    def encode_image(self, pixels):  # type: ignore[no-untyped-def]
         self.left -= 1
         if self.left < 0:
-            time.sleep(self.settled)  # the thread that writes has written by now
+            time.sleep(0.5)  # the thread that writes has written by now
             os.kill(os.getpid(), signal.SIGKILL)
         return super().encode_image(pixels)
 
-build_cache(Path(sys.argv[2]), Killed(), open_source(Path(sys.argv[1])), batch_size=8)
-"""
+
+def build_killed(data: Path, out: Path) -> None:
+    encoding.PART_ROWS = 16
+    build_cache(out, Killed(), open_source(data), batch_size=8)  # type: ignore[arg-type]
 
 
 def test_what_was_written_outlives_kill_9(tmp_path: Path, pairs: list[ImageText]) -> None:
-    out, data = tmp_path / "f.h5", pairs[0].image.path.parents[1]
-    paths = os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "tests" / "cache")))
-    words = [sys.executable, "-c", KILL, str(data), str(out)]
-    done = subprocess.run(words, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    out = tmp_path / "f.h5"
+    builder = forked(build_killed, pairs[0].image.path.parents[1], out)
+    builder.join(timeout=120)
+    assert builder.exitcode == -signal.SIGKILL
     (part,) = read_manifest(partial_path(out) / MANIFEST)
     assert (part.kind, part.start, part.stop, part.rows) == ("images", 0, 16, 16)
     resumed = build_cache(out, Colour(), pairs, batch_size=8, resume=True)  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 from colour import Colour, Portable
+from forked import server
 from PIL import Image
 from places import REPOSITORY
 
@@ -64,6 +65,13 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
     return [(ImageRef(file.name, file), f"caption of {file.name}") for file in sorted(folder.iterdir())]
 
 
+@pytest.fixture
+def quick_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoders are forked from a process that has torch, not spawned: what they are given is pickled all the same."""
+    context = server()
+    monkeypatch.setattr(multiprocessing, "get_context", lambda method: context)
+
+
 def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not holds():
@@ -71,6 +79,7 @@ def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.usefixtures("quick_start")
 def test_pictures_are_the_same_to_the_bit_and_in_order(rows: list[Row], tiny_backbone: Any) -> None:
     with closing(in_processes(tiny_backbone, 2)(iter(rows), 24)) as found:
         processes = list(found)
@@ -99,6 +108,7 @@ def test_only_the_preparation_travels(tiny_backbone: Any) -> None:
         in_processes(tiny_backbone, 0)
 
 
+@pytest.mark.usefixtures("quick_start")
 def test_a_process_that_is_killed_ends_the_build_which_then_goes_on(rows: list[Row], tmp_path: Path) -> None:
     class Killing(Portable):
         calls = 0

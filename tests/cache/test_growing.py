@@ -281,5 +281,5 @@ def test_any_order_of_events(refs: list[ImageRef], tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(encoding, "PART_ROWS", 6)
     Life.folder, Life.pictures = tmp_path, refs
-    quick = settings(max_examples=25, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck))
+    quick = settings(max_examples=12, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(Life, settings=quick)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from colour import Colour, Stopping, paint
-from places import REPOSITORY
+from forked import finished, forked
+from watching import build_slowly
 
 from motacli.cache import CacheOptions, FeatureCache, FinishedPart, build_cache, encoding, open_finished
 from motacli.cache.manifest import read_manifest, replace_manifest
@@ -37,20 +35,18 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def watch(pictures: Path, out: Path, layout: str) -> list[FinishedPart]:
     """Run a builder to its end; every view that could be had meanwhile, read while it ran."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (REPOSITORY, REPOSITORY / "tests/cache")))}
-    words = [sys.executable, str(REPOSITORY / "tests/cache/watching.py"), str(pictures), str(out), layout]
     views: list[FinishedPart] = []
-    with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True) as builder:
-        while builder.poll() is None:
-            try:
-                view = open_finished(out)
-            except DataError as error:
-                assert error.message.startswith("no such") or error.message.endswith("is complete"), error
-                time.sleep(0.01)
-                continue
-            assert len(view.features()) == len(view.ids) == len(view)
-            views.append(view)
-        assert builder.returncode == 0, builder.stderr and builder.stderr.read()
+    builder = forked(build_slowly, pictures, out, layout)
+    while builder.is_alive():
+        time.sleep(0.01)
+        try:
+            view = open_finished(out)
+        except DataError as error:
+            assert error.message.startswith("no such") or error.message.endswith("is complete"), error
+            continue
+        assert len(view.features()) == len(view.ids) == len(view)
+        views.append(view)
+    finished(builder)
     return views
 
 

@@ -1,10 +1,10 @@
-"""A slow builder, for tests that look on: ``python tests/cache/watching.py PICTURES FILE LAYOUT``."""
+"""A slow builder, for tests that look on."""
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from colour import Colour
 from torch import Tensor
@@ -21,8 +21,8 @@ class Slow(Colour):
         return super().encode_image(pixels)
 
 
-if __name__ == "__main__":
+def build_slowly(pictures: Path, out: Path, layout: Any) -> None:
+    """What a process of its own does."""
     encoding.PART_ROWS = 4
-    pictures, out, layout = sys.argv[1:]
-    options = CacheOptions(layout=layout, strict=False, append=Path(out).exists())  # type: ignore[arg-type]
-    build_cache(Path(out), Slow(), open_pictures(Path(pictures)), batch_size=2, options=options)  # type: ignore[arg-type]
+    options = CacheOptions(layout=layout, strict=False, append=out.exists())
+    build_cache(out, Slow(), open_pictures(pictures), batch_size=2, options=options)  # type: ignore[arg-type]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ablation.small_grid import copied, jobs
 
+from motacli.ablation import output
 from motacli.cli import main
 from motacli.demo.recipe import Layout
 from motacli.plugins import PluginHost
@@ -16,6 +18,14 @@ from motacli.plugins import PluginHost
 QUICK = ["--train-option", "steps=2", "--train-option", "batch-size=16"]
 ONE = ["--inversion", "lincir", "--seeds", "0", "--vary", "experts=1,4", *QUICK]
 FEW = ["--benchmark", "cirr", "--benchmark", "circo"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_figures() -> Iterator[None]:
+    """They take a second each time; `test_ablation_run` looks at them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(output, "draw", lambda *given: ())
+        yield
 
 
 @pytest.fixture(scope="module")

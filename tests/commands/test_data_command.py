@@ -65,7 +65,7 @@ def test_broken_pictures_are_listed_with_their_queries_and_where_to_get_them(
 def test_every_missing_annotation_file_is_named_at_once(
     tmp_path: Path, host: PluginHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_genecis(tmp_path, 1, "val", queries=2)
+    write_genecis(tmp_path, 1, "val", queries=2, others=30)
     for task in ("change_attribute", "focus_object"):
         (tmp_path / f"genecis/{task}.json").unlink()
     argv = ["data", "check", "genecis", "--data-root", str(tmp_path)]
@@ -107,7 +107,7 @@ def test_evaluation_refuses_a_gap_and_goes_on_when_told_to(
 def test_dropping_from_a_whole_benchmark_changes_nothing(
     tmp_path: Path, host: PluginHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_genecis(tmp_path, 1, "val", queries=3)
+    write_genecis(tmp_path, 1, "val", queries=3, others=30)
     argv = ["eval", "genecis", "--data-root", str(tmp_path), "--query", "text", "--task", "focus_object", "--json"]
     plain, dropping = (json.loads(run([*argv, *more], host, capsys)[1]) for more in ([], ["--drop-broken"]))
     assert plain == dropping and plain["dropped"] == {}

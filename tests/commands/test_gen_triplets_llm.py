@@ -77,7 +77,7 @@ def test_killed_again_and_again_it_writes_what_an_undisturbed_run_writes(
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_ctrl_c_keeps_what_was_under_way_and_says_how_to_go_on(tmp_path: Path) -> None:
+def test_ctrl_c_keeps_what_was_under_way_and_says_how_to_go_on(tmp_path: Path, host: PluginHost) -> None:
     data, out = source(tmp_path, 500), tmp_path / "t.jsonl"
     with LLMServer(latency=0.2) as server:
         running = process(command(data, out, server))
@@ -91,11 +91,13 @@ def test_ctrl_c_keeps_what_was_under_way_and_says_how_to_go_on(tmp_path: Path) -
         kept = [json.loads(line)["reference_caption"] for line in out.with_name("t.jsonl.partial").open()]
         assert sorted(kept) == sorted(asked)
         server.latency = 0
-        assert process(command(data, out, server)).wait() == 0
+        assert main(command(data, out, server), host=host) == 0
         assert max(server.asked.values()) == 1 and len(lines(out)) == 500
 
 
-def test_the_key_is_nowhere(tmp_path: Path, host: PluginHost) -> None:
+def test_the_key_is_nowhere(
+    tmp_path: Path, host: PluginHost, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Not in what is written, printed, logged or raised, even where the server quotes it."""
     data = source(tmp_path, 40)
     said = ""
@@ -104,8 +106,10 @@ def test_the_key_is_nowhere(tmp_path: Path, host: PluginHost) -> None:
             out = tmp_path / key / "t.jsonl"
             for more in ((), ("--json",), ("--debug",)):
                 flags = ["--option", "asking.backoff=0.01", "--attempts", "2", *more]
-                running = process(command(data, out, server, *flags), **{key: MARK})
-                said += "".join(running.communicate(timeout=60))
+                with monkeypatch.context() as patch:
+                    patch.setenv(key, MARK)
+                    main(command(data, out, server, *flags), host=host)
+                said += "".join(capsys.readouterr())
         assert all(headers["Authorization"] == f"Bearer {MARK}" for headers in server.headers)
     with LLMServer(always=FAULTS["quotes the key"]) as server:
         flags = ["--option", "asking.backoff=0.01", "--attempts", "2", "--debug"]

@@ -22,7 +22,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "fashioniq": partial(write_fashioniq, queries=2),
         "cirr": partial(write_cirr, sets=1),
         "circo": partial(write_circo, queries=2, others=3),
-        "genecis": partial(write_genecis, queries=1),
+        "genecis": partial(write_genecis, queries=1, others=30),
     }
     monkeypatch.setattr(make, "WRITERS", writers)
     monkeypatch.setattr(make, "make_pairs", partial(make.make_pairs, count=12))

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from forked import finished, forked_mota
 
 from motacli.cache import build_cache
 from motacli.datasets import open_source
@@ -156,23 +153,23 @@ def test_a_killed_process_goes_on(network: str, features: Path, tmp_path: Path) 
 
     SEARLE is killed while it inverts pictures, and while it distils.
     """
-    command = [sys.executable, "-m", "motacli", "train-inversion", network, "--features", str(features)]
+    command, log = ["train-inversion", network, "--features", str(features)], tmp_path / "said.log"
     command += ["--steps", "60", "--batch-size", "16", "--save-every", "5", "--device", "cpu", "--quiet"]
     command += MORE[network]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MOTA_PLUGINS": ""}
-    subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True, env=environment, capture_output=True)
+    finished(forked_mota([*command, "--out", str(tmp_path / "whole")], log))
     work, kills = tmp_path / "killed.partial/work", 0
     for _ in range(10):
-        process = subprocess.Popen([*command, "--out", str(tmp_path / "killed"), "--resume"], env=environment)
+        process = forked_mota([*command, "--out", str(tmp_path / "killed"), "--resume"], log)
         seen = written(work)
-        while process.poll() is None and (written(work) == seen or (kills and not (work / FILE).exists())):
+        while process.is_alive() and (written(work) == seen or (kills and not (work / FILE).exists())):
             time.sleep(0.01)
-        if process.poll() is None and kills < 2:
+        if process.is_alive() and kills < 2:
             time.sleep(0.02)
-            process.send_signal(signal.SIGKILL)
+            process.kill()
             kills += 1
             assert network != "searle" or kills > 1 or not (work / FILE).exists()
-        if process.wait() == 0:
+        process.join()
+        if process.exitcode == 0:
             break
     assert kills == 2
     assert not (tmp_path / "killed.partial").exists() and not (tmp_path / "killed/work").exists()

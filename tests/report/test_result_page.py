@@ -309,7 +309,7 @@ def test_the_data_set_may_have_moved(unit: EvalUnit, root: Path, tmp_path: Path,
 
 
 def test_own_galleries_show_their_candidates(tmp_path: Path, host: PluginHost) -> None:
-    write_genecis(tmp_path / "data", 1, "val", queries=3)
+    write_genecis(tmp_path / "data", 1, "val", queries=3, others=30)
     unit = GeneCIS().load(tmp_path / "data", parts=("change_attribute",))[0]
     run = write_run(
         tmp_path / "run",

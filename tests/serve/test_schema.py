@@ -15,7 +15,7 @@ schemathesis = pytest.importorskip("schemathesis", reason="needs schemathesis: p
 
 
 SETTINGS = settings(
-    max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
+    max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
 )
 OPERATIONS = (
     *("POST /api/search", "POST /api/uploads", "GET /api/uploads/{upload}", "GET /api/index"),

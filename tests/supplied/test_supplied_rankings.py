@@ -111,7 +111,7 @@ def test_circo_needs_no_image_list_for_rankings(tmp_path: Path) -> None:
 
 
 def test_units_that_share_query_ids_have_to_be_told_apart(tmp_path: Path) -> None:
-    write_genecis(tmp_path, 1, "val", queries=2)
+    write_genecis(tmp_path, 1, "val", queries=2, others=30)
     units = GeneCIS().load(tmp_path, parts=["focus_object", "change_object"])
     answers = {unit.name: {query.id: list(dict.fromkeys(query.candidates)) for query in unit.queries} for unit in units}
     found = score_rankings(units, write_json(tmp_path / "r.json", answers))

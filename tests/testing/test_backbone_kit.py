@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from wrong import Wrong, assert_that_line, breaches, instead, without
+from wrong import Wrong, assert_that_line, breaches, instead, once_each, without
 
 from motacli.testing import check_backbone
 from motacli.testing.backbone import CHECKS
@@ -200,7 +200,7 @@ def right() -> Any:
     return load_tiny()
 
 
-@pytest.mark.parametrize("wrong", WRONG, ids=str)
+@pytest.mark.parametrize("wrong", once_each(WRONG), ids=str)
 def test_a_wrong_backbone_is_found_out(wrong: Wrong, right: Any) -> None:
     error = breaches(lambda: check_backbone(wrong.make(right)))
     assert_that_line(error, wrong, CHECKS.all[wrong.check].line)

@@ -22,7 +22,7 @@ from motacli.tiny.mini_genecis import write_genecis
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("genecis")
-    write_genecis(folder, 1, "val", queries=2)
+    write_genecis(folder, 1, "val", queries=2, others=30)
     return folder
 
 

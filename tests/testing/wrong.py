@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,12 @@ class Wrong:
 
     def __str__(self) -> str:
         return f"{self.check}: {self.said}"
+
+
+def once_each(wrong: Sequence[Wrong]) -> list[Any]:
+    """Cases for tests: the first breach of each check, and the further ones where tests are thorough."""
+    first = {one.check: one for one in reversed(wrong)}
+    return [pytest.param(one, marks=() if first[one.check] is one else pytest.mark.thorough) for one in wrong]
 
 
 def breaches(run: Callable[[], object]) -> ContractError:

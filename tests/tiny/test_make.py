@@ -28,7 +28,7 @@ SMALL = {
     "fashioniq": partial(write_fashioniq, queries=4),
     "cirr": partial(write_cirr, sets=3),
     "circo": partial(write_circo, queries=5, others=10),
-    "genecis": partial(write_genecis, queries=3),
+    "genecis": partial(write_genecis, queries=3, others=30),
 }
 
 
@@ -169,7 +169,7 @@ def test_every_genecis_gallery_has_one_right_answer(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(mini_genecis, "render", remember)
     monkeypatch.setattr(mini_genecis, "TASKS", {name: recording(draw) for name, draw in draws.items()})
-    write_genecis(tmp_path, 1, "val", queries=12)
+    write_genecis(tmp_path, 1, "val", queries=12, others=60)
     assert len(rendered) == len(draws) and len(cases) == 12 * len(draws)
     for stream, (task, scenes) in enumerate(zip(draws, rendered, strict=True)):
         entries = json.loads((tmp_path / "genecis" / f"{task}.json").read_text())

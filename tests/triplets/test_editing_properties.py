@@ -97,9 +97,9 @@ def prompts(shared: Path) -> list[str]:
 def test_most_prompts_are_edited_in_many_ways(shared: Path) -> None:
     texts = prompts(shared)
     rows = [ImageText(ImageRef(f"{i}.png", Path("nowhere")), text) for i, text in enumerate(texts)]
-    start = time.perf_counter()
+    start = time.process_time()
     found = [t for outcome in RuleGenerator().generate(rows) for t in outcome.triplets]
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     assert len(found) >= 0.85 * len(rows)
     types = Counter(t.modification_type for t in found)
     assert sum(n > 0.03 * len(found) for n in types.values()) >= 8, types

@@ -151,18 +151,18 @@ def test_a_fault_without_end_is_a_rejection_or_the_end(host: PluginHost, tmp_pat
             assert "does not answer" in str(caught.value), kind
 
 
-def test_five_thousand_captions_under_all_faults(host: PluginHost, tmp_path: Path) -> None:
+def test_no_caption_is_lost_under_all_faults(host: PluginHost, tmp_path: Path) -> None:
     """Every caption is accounted for exactly once, and none is asked about more often than allowed."""
     out = tmp_path / "t.jsonl"
-    faults = mixed(0.2)
+    faults, count = mixed(0.2), 1500
     with LLMServer(faults, seed=3) as server:
         generator = through(server, host, llm={"timeout": 1.0}, asking={"concurrency": 64, "attempts": 4})
-        report = generate(rows(5000), generator, out)
+        report = generate(rows(count), generator, out)
     accepted = [triplet.source_id for triplet in read_triplets(out)]
     refused = [json.loads(line) for line in rejects_path(out).read_text().splitlines()]
     everyone = Counter(accepted) + Counter(one["source_id"] for one in refused)
-    assert set(everyone) == {f"row{i}" for i in range(5000)} and set(everyone.values()) == {1}
-    assert len(accepted) > 4950 and all(one["reason"] for one in refused)
+    assert set(everyone) == {f"row{i}" for i in range(count)} and set(everyone.values()) == {1}
+    assert len(accepted) > 0.99 * count and all(one["reason"] for one in refused)
     assert set(server.served) == {*faults, "good"} and max(server.asked.values()) <= 4
     # A request on a connection that the server is about to drop was sent, though the server never saw it.
     assert sum(server.asked.values()) <= report.requests < sum(server.asked.values()) + 50
