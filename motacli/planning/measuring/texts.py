@@ -1,0 +1,99 @@
+"""Rates of `mota gen-triplets`: by rule, and by a language model where there is one to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from motacli.bench.loopback import Loopback
+from motacli.contracts import Outcome, TripletGenerator
+from motacli.planning.measuring.bench import Bench, lengths
+from motacli.planning.measuring.timing import LEAST, mean_of, rate_of, seconds_of, slopes
+from motacli.planning.rates import Rate
+from motacli.triplets.pipeline import TripletReport, generate, load_generator
+
+
+def measure_rules(bench: Bench) -> tuple[Path, Path]:
+    """Put the rates of the rule generator on the bench; gives triplets of the smaller and of the larger run."""
+    options, on = bench.options, bench.condition("triplets", generator="rules")
+    generator = load_generator(bench.host, "rules", {})
+    outcomes: list[Outcome] = []
+
+    def edit() -> None:
+        outcomes[:] = generator.generate(iter(bench.items))
+
+    edit()
+    edited = [seconds_of(edit) / len(bench.items) for _ in range(options.runs)]
+    small, large = _files(bench, generator, options.small), _files(bench, generator, options.rows)
+    written = slopes(*_pairs(bench, generator), options.rows - options.small)
+    bench.rates["rules.rows_per_second_per_core"] = rate_of(edited, on)
+    alone = sorted(edited)[len(edited) // 2]
+    bench.rates["rules.journal_per_second"] = rate_of([max(one - alone, LEAST) for one in written], on)
+    _sizes(bench, outcomes, "rules", on)
+    return small, large
+
+
+def measure_llm(bench: Bench) -> None:
+    """Put the rates of asking a language model on the bench."""
+    options = bench.options
+    on = bench.condition("llm", llm_model=options.llm_model, concurrency=options.concurrency)
+    asking = {"concurrency": options.concurrency}
+    client = {"url": options.llm_url, "model": options.llm_model}
+    generator = load_generator(bench.host, "llm", {"llm": client, "asking": asking})
+    waited, reports = [], []
+    for _ in range(options.runs):
+        (less,), (more,) = _pairs(bench, generator, once=True, reports=reports)
+        waited.append(options.concurrency * slopes([less], [more], options.rows - options.small)[0])
+    report = reports[-1]
+    per_row = report.requests / report.rows
+    values = {
+        "latency_seconds": Rate(sorted(waited)[len(waited) // 2] / per_row, min(waited), max(waited), on),
+        "triplets_per_row": Rate(report.triplets / report.rows, on=on),
+        "rejects_per_row": Rate(sum(report.rejected.values()) / report.rows, on=on),
+        "requests_per_row": Rate(per_row, on=on),
+        "prompt_tokens_per_request": Rate(report.prompt_tokens / report.requests, on=on),
+        "completion_tokens_per_request": Rate(report.completion_tokens / report.requests, on=on),
+    }
+    bench.rates.update({f"llm.{name}": rate for name, rate in values.items()})
+    bench.rates["llm.client_requests_per_second"] = _client(bench, on)
+
+
+def _client(bench: Bench, on: str) -> Rate:
+    """Requests a second where answers take no time."""
+    server = Loopback.start(0.0)
+    asking = {"concurrency": bench.options.concurrency}
+    generator = load_generator(bench.host, "llm", {"llm": {"url": server.url, "model": "loopback"}, "asking": asking})
+    _pairs(bench, generator, once=True)
+    return rate_of(slopes(*_pairs(bench, generator), bench.options.rows - bench.options.small), on)
+
+
+def _pairs(
+    bench: Bench, generator: TripletGenerator, once: bool = False, reports: list[TripletReport] | None = None
+) -> tuple[list[float], list[float]]:
+    """Seconds of smaller and larger runs."""
+    small, large = [], []
+    for _ in range(1 if once else bench.options.runs):
+        for rows, seconds in ((bench.options.small, small), (bench.options.rows, large)):
+            kept = reports if reports is not None else []
+            seconds.append(seconds_of(lambda: kept.append(_written(bench, generator, rows))))  # noqa: B023
+    return small, large
+
+
+def _written(bench: Bench, generator: TripletGenerator, rows: int) -> TripletReport:
+    return generate(bench.rows(0, rows), generator, bench.path("triplets", ".jsonl"))
+
+
+def _files(bench: Bench, generator: TripletGenerator, rows: int) -> Path:
+    path = bench.path(f"kept-{rows}", ".jsonl")
+    generate(bench.rows(0, rows), generator, path)
+    return path
+
+
+def _sizes(bench: Bench, outcomes: Iterable[Outcome], kind: str, on: str) -> None:
+    outcomes = list(outcomes)
+    triplets = [triplet for outcome in outcomes for triplet in outcome.triplets]
+    bench.rates[f"{kind}.triplets_per_row"] = Rate(len(triplets) / len(outcomes), on=on)
+    refused = sum(len(outcome.rejections) for outcome in outcomes)
+    bench.rates[f"{kind}.rejects_per_row"] = Rate(refused / len(outcomes), on=on)
+    bench.rates["data.relative_caption_bytes"] = mean_of(lengths([t.relative_caption for t in triplets]), on)
+    bench.rates["data.target_caption_bytes"] = mean_of(lengths([t.target_caption for t in triplets]), on)
