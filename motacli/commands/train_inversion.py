@@ -76,33 +76,41 @@ def train_inversion(
     workers: options.Workers = 0,
     resume: options.Resume = False,
 ) -> None:
-    """Train an inversion network on pictures or captions; the backbone stays frozen. Killed, it goes on by --resume."""
+    """Train an inversion network on pictures or captions; the backbone stays frozen.
+
+    Killed, it goes on by --resume and ends with the same weights. `torchrun --nproc-per-node N -m motacli
+    train-inversion ...` shares every batch among N processes, and with --max-restarts goes on by itself when one of
+    them is killed."""
+    from motacli.commands.processes import together
     from motacli.config import parse_options
     from motacli.inversions.recipes import overlaid, read_recipe
     from motacli.inversions.run import fit_run, options_class, write_run
     from motacli.inversions.sources import TrainingData
     from motacli.models import BackboneChoice, load_backbone
+    from motacli.parallel import own_device
     from motacli.query_sources import Composed
-    from motacli.runs import WORK, RunDir
+    from motacli.runs import WORK
 
     current = session(ctx)
     _refuse_mixtures(ctx.params)
     component = current.host.component("inversions", name)
     build: Any = component.load()
     known = options_class(build, name)
-    values = _values(ctx.params, option or ())
-    with RunDir.create(out, resume=resume) as run:
+    values, device = _values(ctx.params, option or ()), own_device(device)
+    with together(current, out, resume, device) as (world, run):
         choice = BackboneChoice(model, pretrained, device, precision.value, preprocess.value)
         backbone = load_backbone(current.host, choice)
         merged = overlaid(read_recipe(recipe, name, backbone), values)
         training = parse_options(known, merged, f"options of inversion {name!r}")
         source = TrainingData(features, data, images, captions, workers=workers)
         work = run.work / WORK
-        pairs = source.load(backbone, work, current.console)
-        watch = watching.watch_of(ctx.params, current, backbone, work, Composed)  # type: ignore[arg-type]
+        pairs = source.load(backbone, work, current.console, world)
+        watch = watching.watch_of(ctx.params, current, backbone, work, Composed, world)  # type: ignore[arg-type]
         with component.blamed():
             trained = fit_run(backbone, build, pairs, training, watch)
             component.checked(trained.phi)
+        if not world.first:
+            return
         summary = write_run(run, trained, backbone, source.digests(), current.versions())
         run.write_config("train-inversion", {**chosen_options(ctx), **_settled(training)})
     if current.console.json:
