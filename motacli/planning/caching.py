@@ -18,7 +18,7 @@ def draw_steps(now: Situation) -> list[Step]:
 
 def cache_steps(now: Situation) -> list[Step]:
     """One cache, or one of each build, and one of all where they are merged."""
-    steps = [now.start(), _listing(now), pictures_step(now, now.work.pictures)]
+    steps = [now.start(on_ray=True), _listing(now), pictures_step(now, now.work.pictures)]
     if now.work.captions:
         steps.append(_captions(now))
     steps.append(_finishing(now))

@@ -14,7 +14,7 @@ def triplets_steps(now: Situation) -> list[Step]:
     rows = now.work.triplets / now.rate(f"{kind}.triplets_per_row")
     sizes = _sizes(now, rows, kind)
     written = _by_rule(now, rows, sizes) if kind == "rules" else _by_model(now, rows, sizes)
-    return [now.start(model=False), written]
+    return [now.start(model=False, on_ray=True), written]
 
 
 def _by_rule(now: Situation, rows: float, sizes: Sizes) -> Step:

@@ -37,7 +37,6 @@ TABLES: Mapping[str, Mapping[str, Key]] = {
             caption_bytes="UTF-8 bytes of a caption",
             relative_caption_bytes="UTF-8 bytes of a triplet's relative caption",
             target_caption_bytes="UTF-8 bytes of a triplet's target caption",
-            prompt_tokens="tokens of a training prompt",
         ),
     },
     "start": _sizes(

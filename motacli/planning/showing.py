@@ -26,7 +26,7 @@ def table_rows(plan: Plan) -> list[dict[str, str]]:
         "waits for": "",
         "beside it": "",
         "disk": size_text(plan.kept_bytes),
-        "meanwhile": size_text(plan.most_bytes - plan.kept_bytes),
+        "meanwhile": "",
         "memory": size_text(plan.memory_bytes),
         "network": size_text(plan.network_bytes),
         "cost": _money(plan.cost),
@@ -58,6 +58,8 @@ def sentences(plan: Plan) -> list[str]:
     if requests := sum(step.requests for step in plan.steps):
         into, out = (sum(getattr(one, name) for one in plan.steps) for name in ("prompt_tokens", "completion_tokens"))
         said.append(f"{count_text(requests)} requests, {count_text(into)} tokens in, {count_text(out)} out")
+    if plan.most_bytes > plan.kept_bytes:
+        said.append(f"on the disk at most: {size_text(plan.most_bytes)}, while a stage is under way")
     origins = Counter(rate.on for rate in plan.rates.values.values())
     told = ", ".join(f"{count} {origin}" for origin, count in origins.most_common())
     return [*said, f"rates from {plan.rates.where}: {told}"]

@@ -35,13 +35,11 @@ class Situation:
             return Lane(lane, "gpus", rows / (self.rate(f"{key}_per_gpu") * (units or self.machines.gpus_used)))
         return Lane(lane, "cores", rows / (self.rate(f"{key}_per_core") * (units or self.machines.cores_used)))
 
-    def start(self, model: bool = True) -> Step:
-        """The start of the stage's command; the model is loaded in most."""
+    def start(self, model: bool = True, on_ray: bool = False) -> Step:
+        """The start of the stage's command; most load the model, and some are at home on a cluster."""
         lanes = [Lane("start", "process", self.rate(f"start.{self.stage}_seconds"))]
         if model:
             lanes.append(Lane("model", "process", self.rate("start.model_seconds")))
+        if on_ray and self.machines.engine == "ray":
+            lanes.append(Lane("cluster", "process", self.rate("start.ray_seconds")))
         return Step(self.stage, "start", tuple(lanes))
-
-    def ray_start(self) -> Lane:
-        """The start of a cluster."""
-        return Lane("ray", "process", self.rate("start.ray_seconds"))

@@ -9,6 +9,8 @@ from motacli.contracts import GeneratorInfo, ImageRef, ImageText, Rejection, Tri
 from motacli.triplets.schema import line_of, reject_line
 
 CHECKSUM_ROWS = 4096
+CHUNK_BYTES = 1 << 19
+FULL_CODES = 256 * 64
 HASH = 16
 """Digits of a prompt's digest in a triplet."""
 _REFERENCE = 16
@@ -17,11 +19,18 @@ _HEAP_ENTRY = 16
 
 
 def cache_bytes(rows: float, joint_dim: float, number: int, texts: tuple[float, ...]) -> float:
-    """A finished cache: features, and text features where ``texts`` holds the lengths of ids and captions."""
-    columns = len(texts)
-    numbers = rows * joint_dim * number * columns
-    checksums = 2 * columns * 32 * math.ceil(rows / CHECKSUM_ROWS)
-    return numbers + rows * sum(map(hdf5_text, texts)) + checksums
+    """A finished cache: features, and text features where ``texts`` holds the lengths of ids and captions.
+
+    Numbers are in chunks of `CHUNK_BYTES` or less, the last of which is whole, too.
+    """
+    columns, row = len(texts), max(joint_dim * number, 1)
+    chunk = max(1, min(rows, CHUNK_BYTES // row))
+    numbers = math.ceil(rows / chunk) * chunk * joint_dim * number * columns
+    return numbers + rows * sum(map(hdf5_text, texts)) + _checksums(rows, columns)
+
+
+def _checksums(rows: float, columns: int) -> float:
+    return 2 * columns * 32 * math.ceil(rows / CHECKSUM_ROWS)
 
 
 def hdf5_text(length: float) -> float:
@@ -36,13 +45,12 @@ def parts_bytes(rows: float, joint_dim: float, number: int, texts: tuple[float, 
 
 def virtual_bytes(rows: float, texts: tuple[float, ...]) -> float:
     """The small file over parts that stay: texts and checksums."""
-    return cache_bytes(rows, 0, 0, texts)
+    return rows * sum(map(hdf5_text, texts)) + _checksums(rows, len(texts))
 
 
 def listing_bytes(rows: float, id: float, path: float, caption: float) -> float:
-    """The list of a source in SQLite: the row, and its id again in an index; pages are nine tenths full."""
-    row = id + path + caption + 16
-    return rows * (row / 0.97 + (id + 10) / 0.66)
+    """The list of a source in SQLite: the row, and its id again in an index; pages are nearly full."""
+    return rows * (id + path + caption + 16 + id + 8) / 0.97
 
 
 def triplet_bytes(id: float, reference: float, relative: float, target: float, generator: str, model: str = "") -> int:
@@ -74,8 +82,8 @@ def training_memory(triplets: float, joint_dim: float) -> float:
 
 
 def texts_memory(rows: float, length: float) -> float:
-    """Texts in a list of Python's: 49 bytes and the letters of each, in steps of 16, and its place in the list."""
-    return rows * (16 * math.ceil((49 + length) / 16) + 8)
+    """Texts in a list of Python's: 49 bytes and the letters of each, and its place in the list."""
+    return rows * (49 + length + 8)
 
 
 def vectors_bytes(rows: float, joint_dim: float, number: int) -> float:
@@ -100,9 +108,12 @@ def ivfpq_lists(rows: float) -> float:
 
 
 def ivfpq_bytes(rows: float, joint_dim: float) -> float:
-    """Faiss' lists of codes of an eighth of a row's numbers in bytes, with eight bytes for the row's number each."""
-    lists = ivfpq_lists(rows)
-    return rows * (joint_dim // 8 + 8) + lists * joint_dim * 4 + 256 * joint_dim * 4
+    """Faiss' lists of codes, of as many bytes as an eighth of the width, with eight more for the row's number each.
+
+    Where rows are too few to train 256 centroids on, codes have half the bits.
+    """
+    bits = 8 if rows >= FULL_CODES else 4
+    return rows * (joint_dim // 8 * bits / 8 + 8) + (ivfpq_lists(rows) + 2**bits) * joint_dim * 4
 
 
 def _text(length: float) -> str:
