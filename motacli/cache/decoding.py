@@ -48,10 +48,12 @@ Decoder = Callable[[Iterable[Row], int], Generator[Decoded, None, None]]
 """The pictures of rows in their order, so many at a time at most; closing the iterator ends who works on them."""
 
 
-def decode(prepare: Prepare, ref: ImageRef, caption: str | None) -> Decoded:
-    """Open a picture and prepare it."""
+def decode(prepare: Prepare, ref: ImageRef, caption: str | None, file: bytes | MotaError | None = None) -> Decoded:
+    """Open a picture and prepare it; ``file`` is what was fetched of it before, or why it was not."""
+    if isinstance(file, MotaError):
+        return Decoded(ref, caption, error=file)
     try:
-        image = open_image(ref)
+        image = open_image(ref, file)
         if is_elongated(image):
             width, height = image.size
             raise DataError(f"{width}×{height} pixels are more than {MOST_ELONGATED} times as long as wide")
