@@ -37,8 +37,7 @@ def asked(path: Path, call: Callable[[], T]) -> T:
 
 def explained(path: Path, error: BaseException) -> MotaError:
     """What there is to say about a request that failed."""
-    where, status = shown(path), _status(error)
-    error = _true_cause(error)
+    where, status, error = shown(path), _status(error), _true_cause(error)
     if isinstance(error, FileNotFoundError) or status in (404, 410):
         return DataError(f"no such file: {where}")
     if isinstance(error, PermissionError) or status in (401, 403) or _name(error) in _NEVER:
@@ -81,12 +80,10 @@ def _true_cause(error: BaseException) -> BaseException:
 
 
 def _status(error: BaseException) -> int | None:
-    """The status of HTTP that an error tells, itself or by its cause."""
-    for one in (error, error.__cause__):
-        found = getattr(one, "status", None) or getattr(one, "code", None)
-        if isinstance(found, int) and 400 <= found < 600:
-            return found
-    return None
+    """The status of HTTP that an error tells."""
+    error = _true_cause(error)
+    found = getattr(error, "status", None) or getattr(error, "code", None)
+    return found if isinstance(found, int) and 400 <= found < 600 else None
 
 
 def _name(error: BaseException) -> str:
