@@ -20,7 +20,15 @@ from file_server import Served, serving
 from PIL import Image
 
 from motacli.contracts import ImageRef
-from motacli.datasets import image_bytes, open_any, open_image, open_pictures, open_source, picture_exists, read_captions
+from motacli.datasets import (
+    image_bytes,
+    open_any,
+    open_image,
+    open_pictures,
+    open_source,
+    picture_exists,
+    read_captions,
+)
 from motacli.errors import DataError, MotaError, UsageError
 from motacli.remote import asking, files
 from motacli.remote.ranges import MOST, Ranges
