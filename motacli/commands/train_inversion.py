@@ -13,12 +13,22 @@ from motacli.assignments import read_assignments, write_assignments
 from motacli.commands import options, watching
 from motacli.commands.session import chosen_options, session
 from motacli.errors import UsageError
+from motacli.remote.urls import path_of
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Inversion, see `mota ls inversions`.")]
 Features = Annotated[Path | None, typer.Option("--features", help="Features that `mota cache --data` wrote.")]
-Data = Annotated[Path | None, typer.Option("--data", help="Pictures with captions, of any kind in the README.")]
-Images = Annotated[Path | None, typer.Option("--images", help="A folder of pictures without captions.")]
-Captions = Annotated[Path | None, typer.Option("--captions", help="Captions alone: a text file, CSV, TSV or JSONL.")]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="PATH", parser=path_of, help="Pictures with captions, of any kind in the README."),
+]
+Images = Annotated[
+    Path | None,
+    typer.Option("--images", metavar="PATH", parser=path_of, help="A folder of pictures without captions."),
+]
+Captions = Annotated[
+    Path | None,
+    typer.Option("--captions", metavar="PATH", parser=path_of, help="Captions alone: a text file, CSV, TSV or JSONL."),
+]
 Recipe = Annotated[
     str | None, typer.Option("--recipe", help="authors, tiny, or a TOML file. Default: what the backbone asks for.")
 ]
