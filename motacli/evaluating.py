@@ -16,6 +16,7 @@ from motacli.benchmarks.protocol import DEFAULT_PROTOCOL, EvalProtocol
 from motacli.cache import CacheOptions, FeatureCache, build_cache
 from motacli.cache.broken import read_broken
 from motacli.cache.building import require_computed
+from motacli.cache.encoder import Engine, in_this_process
 from motacli.console import Progress
 from motacli.contracts import Backbone, Benchmark, EvalUnit
 from motacli.encoding import encode_images
@@ -103,6 +104,7 @@ def build_unit_caches(
     progress: Progress | None = None,
     resume: bool = False,
     options: CacheOptions | None = None,
+    engine: Engine = in_this_process,
 ) -> list[FeatureCache]:
     """Write the features of each unit's pictures to ``folder``, which appears when complete.
 
@@ -127,6 +129,7 @@ def build_unit_caches(
                     progress=progress,
                     resume=resume,
                     options=options,
+                    engine=engine,
                 )
     return [FeatureCache(unit_cache(folder, unit)) for unit in units]
 

@@ -92,6 +92,7 @@ class _Build:
             listing.require_pictures()
         recipe = Recipe.of(self.options, batch_size, workers, plan.captions, plan.dtype)
         encodes = self.engine(self.backbone, recipe)
+        plan = replace(plan, computed={**plan.computed, **encodes.computed})
         encoding = Encoding(Work.begin(self.path, plan), encodes, batch_size, progress)
         encoding.encode_pictures(listing)
         if plan.captions:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Protocol
 
+import torch
+
 from motacli.autocast import Autocast, autocasting
 from motacli.cache.asking import CacheOptions, Decode
 from motacli.cache.batching import Batch, Span, batches
 from motacli.cache.columns import Values
+from motacli.cache.computed import of_threads
 from motacli.cache.decoders import DECODERS, LASTING_DECODERS
 from motacli.cache.decoding import Decoded, Decoder, Row
 from motacli.cache.parts import as_stored
@@ -38,6 +41,10 @@ class Captions(Protocol):
 
 class Encodes(Protocol):
     """What a build asks for its features; the pieces may come in any order."""
+
+    @property
+    def computed(self) -> Mapping[str, str]:
+        """What the options do not tell of how it computes, for the record: see `motacli.cache.computed`."""
 
     def pictures(self, rows: Rows, spans: Sequence[Span], progress: Progress) -> Generator[Piece, None, None]:
         """The source's rows in spans that begin where a batch does; `DataError` for a broken one where that counts."""
@@ -90,6 +97,11 @@ class Encoder:
     backbone: Backbone
     recipe: Recipe
     decoder: Decoder
+
+    @property
+    def computed(self) -> Mapping[str, str]:
+        """Its threads."""
+        return of_threads(self.backbone.device, torch.get_num_threads())
 
     def pictures(
         self, rows: Rows, spans: Sequence[Span], progress: Progress | None = None

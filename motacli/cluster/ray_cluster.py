@@ -31,7 +31,6 @@ def connected(options: ClusterOptions) -> Iterator[Any]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or every start is told of a coming change
     ray = needed("ray", "ray", "--engine ray")
-    needed("ray.data", "ray", "--engine ray")
     if ray.is_initialized():
         yield ray
         return
@@ -40,14 +39,6 @@ def connected(options: ClusterOptions) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
-
-
-def quiet_data(ray: Any) -> None:
-    """No bars and no log of Ray Data: there is a bar already."""
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True)
@@ -74,7 +65,7 @@ def pool_size(ray: Any, options: ClusterOptions, need: Need) -> int:
     if not found:
         raise MotaError(
             f"the cluster has no room for a worker, which takes {need}",
-            "--workers and --gpus-per-worker say what it takes; --ray-workers N waits for machines to come",
+            "--workers, --gpus-per-worker and, on CPUs, OMP_NUM_THREADS set it; --ray-workers N waits for machines",
         )
     return found
 
@@ -121,9 +112,13 @@ class BackboneMaker:
     choice: BackboneChoice
     plugins: HostChoice = HostChoice()
 
-    def __call__(self, device: str | None = None) -> Backbone:
-        """The backbone, on ``device`` if one is given."""
-        return _backbone(replace(self, choice=replace(self.choice, device=device)) if device else self)
+    def on(self, device: str) -> BackboneMaker:
+        """The same, of the backbone on another device."""
+        return replace(self, choice=replace(self.choice, device=device))
+
+    def __call__(self) -> Backbone:
+        """The backbone."""
+        return _backbone(self)
 
 
 @lru_cache(maxsize=1)

@@ -99,6 +99,7 @@ class Disordered:
 
     def __init__(self, backbone: Any, recipe: Any) -> None:
         self._encodes = in_this_process(backbone, recipe)
+        self.computed = self._encodes.computed
 
     def pictures(self, *given: Any) -> Generator[Piece, None, None]:
         yield from mixed(self._encodes.pictures(*given))
