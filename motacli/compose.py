@@ -74,8 +74,8 @@ def splice(
 ) -> Spliced:
     """Put pseudo-words ``(B, n, w)``, and task prompts ``(B, M, w)`` behind the start token, among token embeddings.
 
-    A prompt that would overrun the context loses its end, but never its first slot. ``L`` is that of the longest prompt,
-    or ``length`` where that is more.
+    A prompt that would overrun the context loses its end, but never its first slot. ``L`` is as the longest prompt has
+    it, or ``length`` where that is more.
     """
     n = pseudo_words.shape[1]
     m = 0 if task_prompts is None else task_prompts.shape[1]

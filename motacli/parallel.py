@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from motacli.errors import MotaError, UsageError
 from motacli.launch import process_count, processes_here
+from motacli.meeting import fresh_store
 
 T = TypeVar("T")
 
@@ -145,7 +146,8 @@ def joined_world(device: str) -> Iterator[World]:
         if processes_here() <= torch.cuda.device_count():  # NCCL refuses processes that share a GPU
             backend = "cpu:gloo,cuda:nccl"
     try:
-        store, rank, size = next(rendezvous("env://", timeout=_MEETING))
+        found, rank, size = next(rendezvous("env://", timeout=_MEETING))
+        store = fresh_store(found, rank, size, _MEETING.total_seconds())
         distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
     except RuntimeError as error:
         raise MotaError(f"the processes did not find each other: {_first_line(error)}", "see MASTER_ADDR") from error
@@ -168,9 +170,11 @@ def own_device(device: str) -> str:
 def _talking(size: int) -> Iterator[None]:
     try:
         yield
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:
-        said = f"another of the {size} processes has ended: {_first_line(error)}"
-        raise MotaError(said, "look for its message, or what killed it") from error
+        hint = "its own message, or the report of what started it, says why"
+        raise MotaError(f"another of the {size} processes has ended", hint) from error
 
 
 def _first_line(error: BaseException) -> str:

@@ -91,7 +91,7 @@ class TokenBatch:
 
 
 def pad_tokens(rows: Sequence[Sequence[int]], device: torch.device | str = "cpu", length: int = 0) -> TokenBatch:
-    """Rows of complete token ids, end token last, to one batch cut at the longest row, or at ``length``; padding is 0."""
+    """Rows of complete token ids, end token last, to a batch cut at the longest row, or at ``length``; padding is 0."""
     longest = max(length, *(len(row) for row in rows))
     ids = torch.zeros(len(rows), longest, dtype=torch.long)
     for number, row in enumerate(rows):
