@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import signal
-import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from types import FrameType
 from typing import Any, TypeVar
 
 from motacli.contracts import LLMClient
+from motacli.interrupts import Interrupts
 from motacli.llms.asking import Abandoned, Asker, AskOptions
 
 J = TypeVar("J")
@@ -35,7 +33,7 @@ def answered(
     """
     loop = asyncio.new_event_loop()
     try:
-        with _Interrupts(loop) as interrupts:
+        with Interrupts() as interrupts:
             yield from _Pool(loop, client, options, work, interrupts, seed).run(iter(jobs))
         if interrupts.count:
             raise KeyboardInterrupt
@@ -52,7 +50,7 @@ class _Pool:
         client: LLMClient,
         options: AskOptions,
         work: Callable[[Asker, Any], Awaitable[Any]],
-        interrupts: _Interrupts,
+        interrupts: Interrupts,
         seed: int,
     ) -> None:
         self._loop, self._work, self._interrupts = loop, work, interrupts
@@ -61,7 +59,7 @@ class _Pool:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ended: deque[asyncio.Task[Any]] = deque()
         self._something = asyncio.Event()
-        interrupts.told = self._stop
+        interrupts.told = lambda: loop.call_soon_threadsafe(self._stop)
 
     def run(self, jobs: Iterator[Any]) -> Iterator[Any]:
         more = True
@@ -121,32 +119,6 @@ class _Pool:
         for task in self._ended:  # their errors are no news any more
             if not task.cancelled():
                 task.exception()
-
-
-class _Interrupts:
-    """Counts Ctrl-C where we are in the main thread and so may; the second acts as it would without us."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.count = 0
-        self.told: Callable[[], None] = lambda: None
-        self._loop = loop
-        self._before: Any = None
-
-    def __enter__(self) -> _Interrupts:
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.getsignal(signal.SIGINT)
-            signal.signal(signal.SIGINT, self._handle)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
-        if self.count > 1:
-            raise KeyboardInterrupt
-        self._loop.call_soon_threadsafe(self.told)
 
 
 async def _close(client: LLMClient) -> None:
