@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from motacli.errors import UsageError
 from motacli.planning.rates import Rates
 from motacli.planning.situation import Situation
 from motacli.planning.stages import STAGES, chosen_stages
@@ -94,7 +95,10 @@ def make_plan(
     seconds = sum(step.seconds for step in steps)
     moves = []
     for change, other_work, others in _changes(work, machines):
-        moved = sum(step.seconds for step in _steps(other_work, others, rates, names))
+        try:
+            moved = sum(step.seconds for step in _steps(other_work, others, rates, names))
+        except UsageError:
+            continue  # nobody asked for it, so the rates that it takes may be missing
         if seconds - moved > LEAST_SAVED * seconds:
             moves.append(Move(change, moved))
     return Plan(work, machines, prices, steps, costs, tuple(sorted(moves, key=lambda move: move.seconds)), rates)

@@ -10,6 +10,7 @@ from motacli.triplets.schema import line_of, reject_line
 
 CHECKSUM_ROWS = 4096
 CHUNK_BYTES = 1 << 19
+HELD = 1 << 30
 FULL_CODES = 256 * 64
 HASH = 16
 """Digits of a prompt's digest in a triplet."""
@@ -57,7 +58,7 @@ def triplet_bytes(id: float, reference: float, relative: float, target: float, g
     """A line of triplets; lengths are in bytes."""
     info = GeneratorInfo(generator, model, _text(HASH))
     name = _text(id)
-    texts = [_text(length) for length in (reference, relative, target)]
+    texts = (_text(reference), _text(relative), _text(target))
     return len(line_of(Triplet(f"{name}#0", name, name, *texts, "attribute", "change", info)))
 
 
@@ -76,9 +77,9 @@ def frozen_bytes(triplets: float, joint_dim: float) -> float:
     return 3 * triplets * (joint_dim * 4 + 8)
 
 
-def training_memory(triplets: float, joint_dim: float) -> float:
-    """Numbers of a training in memory: of picture, target caption, reference caption and base composed feature."""
-    return 4 * triplets * joint_dim * 4
+def held(count: float) -> float:
+    """Bytes of features that a training has in memory: of one kind `HELD` at most, more are read from the disk."""
+    return min(count, HELD)
 
 
 def texts_memory(rows: float, length: float) -> float:

@@ -15,12 +15,14 @@ from PIL import Image
 from torch import Tensor
 
 from motacli.cache import CacheOptions, build_cache
+from motacli.cache.columns import BLOCK_ROWS, CHUNK_BYTES
 from motacli.cache.listing import listed
-from motacli.contracts import ImageRef, ImageText
 from motacli.console import NullProgress
+from motacli.contracts import ImageRef, ImageText
 from motacli.planning import sizes
+from motacli.rows_on_disk import HELD
 from motacli.search.entries import Entry, write_entries
-from motacli.search.faiss_store import FILE, FaissOptions, FaissStore
+from motacli.search.faiss_store import FILE, PER_LIST, FaissOptions, FaissStore
 from motacli.search.vectors import Vectors
 from motacli.triplets.pipeline import generate
 from motacli.triplets.rules import RuleGenerator
@@ -123,6 +125,11 @@ def test_an_index(tmp_path: Path) -> None:
         FaissStore.build(tmp_path, vectors, options, NullProgress())
         assert told == pytest.approx((tmp_path / FILE).stat().st_size, rel=0.05), kind
         (tmp_path / FILE).unlink()
+
+
+def test_constants_are_those_of_the_code() -> None:
+    assert sizes.CHECKSUM_ROWS == BLOCK_ROWS and sizes.CHUNK_BYTES == CHUNK_BYTES and sizes.HELD == HELD
+    assert sizes.FULL_CODES == 256 * PER_LIST and sizes.ivfpq_lists(1e6) == 4000
 
 
 def test_texts_in_memory() -> None:

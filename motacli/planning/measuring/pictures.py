@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from motacli.cache import CacheOptions, FeatureCache, build_cache
+from motacli.cache.columns import Values
 from motacli.cache.decoders import DECODERS
 from motacli.cache.merging import merge_caches
 from motacli.cache.parts import Part
@@ -50,20 +51,23 @@ def measure_cache(bench: Bench) -> FeatureCache:
     options = bench.options
     on = bench.condition("cache", layout="single", dtype="float32")
     _measure_data(bench, on)
-    small, large, phases = Phases(), Phases(), ("listing", "pictures", "captions", "finishing")
+    small, large = Phases(), Phases()
     made = _build(bench, Phases(), 0, options.small)  # what runs for the first time is slower
     for _ in bench.progress.track(range(options.runs), "mota cache"):
         _build(bench, small, 0, options.small)
         made = _build(bench, large, 0, options.rows)
-    between = options.rows - options.small
-    per_row = {name: slopes(getattr(small, name), getattr(large, name), between) for name in phases}
+
+    def per_row(name: str) -> list[float]:
+        pairs = list(zip(getattr(small, name), getattr(large, name), strict=True))
+        return slopes(pairs, options.rows - options.small)
+
     kind, units = bench.unit
-    bench.rates["listing.rows_per_second"] = rate_of(per_row["listing"], on)
-    bench.rates[f"captions.texts_per_second_{kind}"] = rate_of(per_row["captions"], on, units)
-    bench.rates["finishing.rows_per_second"] = rate_of(per_row["finishing"], on)
+    bench.rates["listing.rows_per_second"] = rate_of(per_row("listing"), on)
+    bench.rates[f"captions.texts_per_second_{kind}"] = rate_of(per_row("captions"), on, units)
+    bench.rates["finishing.rows_per_second"] = rate_of(per_row("finishing"), on)
     decode, encode = _measure_model(bench, on)
     alone = decode + encode if options.workers == 0 or bench.is_cpu else encode
-    bench.rates["build.rows_per_second"] = rate_of([max(one - alone, LEAST) for one in per_row["pictures"]], on)
+    bench.rates["build.rows_per_second"] = rate_of([max(one - alone, LEAST) for one in per_row("pictures")], on)
     bench.rates["build.parts_per_second"] = _parts(bench, made, on)
     rest = _build(bench, Phases(), options.rows, options.rows + options.small)
     total = options.rows + options.small
@@ -122,8 +126,8 @@ def _parts(bench: Bench, made: FeatureCache, on: str) -> Rate:
     backbone, rows = bench.backbone, len(made)
     plan = Plan(backbone.name, backbone.fingerprint(), backbone.joint_dim, "", 0, rows, captions=True)
     work = Work.begin(path, plan)
-    columns = {"ids": made.ids, "captions": made.captions(), "features": np.asarray(made.features())}
-    texts = {"text_features": np.asarray(made.text_features())}
+    columns: dict[str, Values] = {"ids": made.ids, "captions": made.captions(), "features": np.asarray(made.features())}
+    texts: dict[str, Values] = {"text_features": np.asarray(made.text_features())}
 
     def write(number: int) -> None:
         work.add(Part("images", number * rows, (number + 1) * rows, rows), columns)

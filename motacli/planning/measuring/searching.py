@@ -52,7 +52,8 @@ def measure_index(bench: Bench) -> None:
             )
             encoding = clock.ended[PICTURES] - clock.begun[PICTURES]
             found.append(time.perf_counter() - clock.made - encoding)
-    bench.rates["index.rows_per_second"] = rate_of(slopes(*seconds, options.rows - options.small), on)
+    written = slopes(list(zip(*seconds, strict=True)), options.rows - options.small)
+    bench.rates["index.rows_per_second"] = rate_of(written, on)
     if importlib.util.find_spec("faiss") and options.rows >= LEAST_ROWS:
         _measure_faiss(bench, on)
 
@@ -66,7 +67,7 @@ def _measure_faiss(bench: Bench, on: str) -> None:
     drawn = rng.standard_normal((rows, bench.backbone.joint_dim), dtype=np.float32)
     vectors = Vectors.write(folder, [drawn], rows, drawn.shape[1], "float16")
     for kind in ("hnsw", "ivfpq"):
-        build = partial(FaissStore.build, folder, vectors, FaissOptions(kind=kind), NullProgress())  # type: ignore[arg-type]
+        build = partial(FaissStore.build, folder, vectors, FaissOptions(kind=kind), NullProgress())
         built = [seconds_of(build) / rows for _ in range(bench.options.runs)]
         bench.rates[f"index.{kind}_rows_per_second_per_core"] = rate_of(built, on, faiss.omp_get_max_threads())
 
@@ -92,7 +93,7 @@ def measure_eval(bench: Bench) -> None:
     ask(less)
     runs = [(seconds_of(lambda: ask(less)), seconds_of(lambda: ask(queries))) for _ in range(bench.options.runs)]
     kind, cores = bench.unit
-    asked = slopes(*map(list, zip(*runs, strict=True)), queries - less)
+    asked = slopes(runs, queries - less)
     bench.rates[f"eval.queries_per_second_{kind}"] = rate_of(asked, on, cores)
     shape = UnitShape("made up", QUERIES, GALLERY, ("R@1", "R@5"), cirr_ids, dim=bench.backbone.joint_dim)
     made = make_unit(shape, np.random.default_rng(0))

@@ -25,7 +25,7 @@ def measure_rules(bench: Bench) -> tuple[Path, Path]:
     edit()
     edited = [seconds_of(edit) / len(bench.items) for _ in range(options.runs)]
     small, large = _files(bench, generator, options.small), _files(bench, generator, options.rows)
-    written = slopes(*_pairs(bench, generator), options.rows - options.small)
+    written = slopes(_pairs(bench, generator), options.rows - options.small)
     bench.rates["rules.rows_per_second_per_core"] = rate_of(edited, on)
     alone = sorted(edited)[len(edited) // 2]
     bench.rates["rules.journal_per_second"] = rate_of([max(one - alone, LEAST) for one in written], on)
@@ -40,10 +40,11 @@ def measure_llm(bench: Bench) -> None:
     asking = {"concurrency": options.concurrency}
     client = {"url": options.llm_url, "model": options.llm_model}
     generator = load_generator(bench.host, "llm", {"llm": client, "asking": asking})
-    waited, reports = [], []
+    waited: list[float] = []
+    reports: list[TripletReport] = []
     for _ in range(options.runs):
-        (less,), (more,) = _pairs(bench, generator, once=True, reports=reports)
-        waited.append(options.concurrency * slopes([less], [more], options.rows - options.small)[0])
+        pairs = _pairs(bench, generator, runs=1, reports=reports)
+        waited.append(options.concurrency * slopes(pairs, options.rows - options.small)[0])
     report = reports[-1]
     per_row = report.requests / report.rows
     values = {
@@ -63,20 +64,21 @@ def _client(bench: Bench, on: str) -> Rate:
     server = Loopback.start(0.0)
     asking = {"concurrency": bench.options.concurrency}
     generator = load_generator(bench.host, "llm", {"llm": {"url": server.url, "model": "loopback"}, "asking": asking})
-    _pairs(bench, generator, once=True)
-    return rate_of(slopes(*_pairs(bench, generator), bench.options.rows - bench.options.small), on)
+    _pairs(bench, generator, runs=1)
+    return rate_of(slopes(_pairs(bench, generator), bench.options.rows - bench.options.small), on)
 
 
 def _pairs(
-    bench: Bench, generator: TripletGenerator, once: bool = False, reports: list[TripletReport] | None = None
-) -> tuple[list[float], list[float]]:
+    bench: Bench, generator: TripletGenerator, runs: int = 0, reports: list[TripletReport] | None = None
+) -> list[tuple[float, float]]:
     """Seconds of smaller and larger runs."""
-    small, large = [], []
-    for _ in range(1 if once else bench.options.runs):
-        for rows, seconds in ((bench.options.small, small), (bench.options.rows, large)):
-            kept = reports if reports is not None else []
-            seconds.append(seconds_of(lambda: kept.append(_written(bench, generator, rows))))  # noqa: B023
-    return small, large
+    kept = reports if reports is not None else []
+
+    def seconds(rows: int) -> float:
+        return seconds_of(lambda: kept.append(_written(bench, generator, rows)))
+
+    sizes = bench.options.small, bench.options.rows
+    return [(seconds(sizes[0]), seconds(sizes[1])) for _ in range(runs or bench.options.runs)]
 
 
 def _written(bench: Bench, generator: TripletGenerator, rows: int) -> TripletReport:

@@ -40,9 +40,9 @@ def seconds_of(work: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
-def slopes(small: Sequence[float], large: Sequence[float], rows: int) -> list[float]:
-    """Seconds per row, of each pair of runs that ``rows`` rows lie between; never less than `LEAST`."""
-    return [max((more - less) / rows, LEAST) for less, more in zip(small, large, strict=True)]
+def slopes(pairs: Sequence[tuple[float, float]], rows: int) -> list[float]:
+    """Seconds per row, of the seconds of smaller and larger runs that ``rows`` rows lie between; `LEAST` at least."""
+    return [max((more - less) / rows, LEAST) for less, more in pairs]
 
 
 def rate_of(seconds: Sequence[float], on: str, units: float = 1.0) -> Rate:

@@ -47,12 +47,12 @@ def measure_training(bench: Bench, cache: FeatureCache, small: Path, large: Path
         train_prepared(bench.backbone, inversion, data, component.make, build.Options(), asked)
 
     train(1)
-    steps = [[seconds_of(lambda: train(count)) for count in STEPS] for _ in range(options.runs)]  # noqa: B023
+    steps = [(seconds_of(lambda: train(STEPS[0])), seconds_of(lambda: train(STEPS[1]))) for _ in range(options.runs)]
     kind, units = bench.unit
-    frozen_row = slopes(*map(list, zip(*pairs, strict=True)), counts)
+    frozen_row = slopes(pairs, counts)
     bench.rates[f"frozen.triplets_per_second_{kind}"] = rate_of(frozen_row, on, units)
     samples = (STEPS[1] - STEPS[0]) * min(training.batch_size, len(data))
-    per_sample = slopes(*map(list, zip(*steps, strict=True)), samples)
+    per_sample = slopes(steps, samples)
     bench.rates[f"train.samples_per_second_{kind}"] = rate_of(per_sample, on, units)
 
 
@@ -79,9 +79,12 @@ def measure_inversion(bench: Bench, cache: FeatureCache) -> None:
     whole = cached_features(cache, bench.backbone)
     fit(whole, 1)
     ready = [(read(options.small), read(options.rows)) for _ in range(options.runs)]
-    steps = [[seconds_of(lambda: fit(whole, count)) for count in STEPS] for _ in range(options.runs)]  # noqa: B023
+    steps = [
+        (seconds_of(lambda: fit(whole, STEPS[0])), seconds_of(lambda: fit(whole, STEPS[1])))
+        for _ in range(options.runs)
+    ]
     kind, units = bench.unit
-    rows = slopes(*map(list, zip(*ready, strict=True)), len(whole) - options.small)
+    rows = slopes(ready, len(whole) - options.small)
     bench.rates["inversion.rows_per_second"] = rate_of(rows, on)
-    samples = slopes(*map(list, zip(*steps, strict=True)), (STEPS[1] - STEPS[0]) * batch)
+    samples = slopes(steps, (STEPS[1] - STEPS[0]) * batch)
     bench.rates[f"inversion.samples_per_second_{kind}"] = rate_of(samples, on, units)
