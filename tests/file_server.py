@@ -35,9 +35,6 @@ class Served:
         self.gets.clear()
         self.sent = 0
 
-    def __getstate__(self) -> Any:
-        raise TypeError("a server stays in its process")
-
 
 @contextmanager
 def serving() -> Iterator[Served]:
@@ -88,8 +85,13 @@ def serving() -> Iterator[Served]:
                 self.send_header("Accept-Ranges", "bytes")
             self.end_headers()
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: Any) -> None:
+            """Clients that have enough hang up."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     served.url = f"http://127.0.0.1:{server.server_port}"
     try:

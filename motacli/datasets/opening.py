@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Sized
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from motacli.contracts import ImageRef, ImageText
@@ -12,6 +10,7 @@ from motacli.datasets.columns import Columns
 from motacli.datasets.folder import FolderSource, first_has_caption, open_pictures
 from motacli.datasets.formats import FORMATS
 from motacli.datasets.hub import HubSource, is_hub
+from motacli.datasets.joining import joined
 from motacli.datasets.patterns import expanded
 from motacli.datasets.places import exists, is_file, is_folder
 from motacli.datasets.saved import saved_files
@@ -68,31 +67,6 @@ def open_any(
     if not is_hub(path) and _is_folder(folder) and not _files_of(folder) and not first_has_caption(folder):
         return open_pictures(folder)
     return open_source(path, image_column, caption_column, id_column)
-
-
-def joined(sources: Sequence[Iterable[ImageText]]) -> Iterable[ImageText]:
-    """The rows of all of them, one after the other; sized if they are."""
-    if len(sources) == 1:
-        return sources[0]
-    return (SizedJoin if all(isinstance(source, Sized) for source in sources) else Join)(tuple(sources))
-
-
-@dataclass(frozen=True)
-class Join:
-    """Sources one after the other."""
-
-    sources: tuple[Iterable[ImageText], ...]
-
-    def __iter__(self) -> Iterator[ImageText]:
-        return chain.from_iterable(self.sources)
-
-
-@dataclass(frozen=True)
-class SizedJoin(Join):
-    """Sources one after the other that all know their length."""
-
-    def __len__(self) -> int:
-        return sum(len(source) for source in self.sources if isinstance(source, Sized))
 
 
 def _sources(path: Path, columns: Columns) -> list[Iterable[ImageText]]:

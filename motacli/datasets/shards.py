@@ -19,6 +19,7 @@ from pathlib import Path
 from motacli.contracts import ImageRef, ImageText
 from motacli.datasets.columns import USUAL, Columns
 from motacli.datasets.places import open_binary, version
+from motacli.datasets.shard_indexes import Places, Texts, keep_index, kept_index
 from motacli.errors import DataError
 from motacli.remote.urls import is_remote, shown, stem_of
 
@@ -30,9 +31,6 @@ LONGEST = 1 << 20
 """Bytes of a remote caption that are taken along; the index of a shard holds 10,000 of them."""
 _PLACED = re.compile(r"(.*)@(\d+)\+(\d+)", re.DOTALL)
 
-Places = dict[str, tuple[int, int]]
-"""Name of a member to offset and size in bytes."""
-
 
 @dataclass(frozen=True, slots=True)
 class ShardSource:
@@ -42,8 +40,8 @@ class ShardSource:
     columns: Columns = USUAL
 
     def __iter__(self) -> Iterator[ImageText]:
-        remote, texts = is_remote(self.path), dict[str, bytes]()
-        places = _scanned(self.path, texts) if remote else shard_index(self.path)
+        remote = is_remote(self.path)
+        places, texts = _remote_index(self.path) if remote else (shard_index(self.path), {})
         shard, stem = shown(self.path), stem_of(self.path)
 
         def content(name: str) -> bytes:
@@ -91,7 +89,22 @@ def _index(shard: Path, version: Hashable) -> Places:
     return _scanned(shard)
 
 
-def _scanned(shard: Path, texts: dict[str, bytes] | None = None) -> Places:
+def _remote_index(shard: Path) -> tuple[Places, Texts]:
+    """The members of a remote shard, and what may be captions among them."""
+    from motacli.remote import files
+
+    now = files.version(shard)
+    found = kept_index(now)
+    if found is None:
+        texts: Texts = {}
+        places = _scanned(shard, texts)
+        captions = filter(None, map(_caption_member, _rows(shown(shard), places).values()))
+        found = places, {name: texts[name] for name in captions if name in texts}
+        keep_index(now, *found)
+    return found
+
+
+def _scanned(shard: Path, texts: Texts | None = None) -> Places:
     """The members of a shard; ``texts`` is given the contents of those that may be captions."""
     places: Places = {}
     try:
@@ -151,12 +164,19 @@ def _rows(shard: str, places: Places) -> dict[str, dict[str, str]]:
     return rows
 
 
+def _caption_member(members: dict[str, str]) -> str | None:
+    """The member that holds a row's caption."""
+    return next((members[ending] for ending in (*TEXTS, "json") if ending in members), None)
+
+
 def _caption(shard: str, key: str, members: dict[str, str], content: Callable[[str], bytes]) -> str:
+    member, text = _caption_member(members), None
     try:
-        text = next((content(members[ending]).decode() for ending in TEXTS if ending in members), None)
-        if text is None and "json" in members:
-            record = json.loads(content(members["json"]))
+        if member is not None and member == members.get("json"):
+            record = json.loads(content(member))
             text = next((record[name] for name in CAPTION_KEYS if isinstance(record.get(name), str)), None)
+        elif member is not None:
+            text = content(member).decode()
     except (ValueError, AttributeError) as error:
         raise DataError(f"{shard}: the caption of {key!r} cannot be read: {error}") from error
     if not (text or "").strip():

@@ -222,6 +222,36 @@ def test_neighbours_share_requests(threads: int, most: int, server: Served) -> N
     assert len(server.gets) == 1 and server.sent < 70_000
 
 
+def test_a_kept_index(server: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOTA_SHARD_INDEXES", str(tmp_path / "kept"))
+    source = open_source(f"{server.url}/shards/s%20{{0..1}}.tar?Signature=1&Expires=2")
+    wanted = told(source)
+    server.forget()
+    again = list(open_source(f"{server.url}/shards/s%20{{0..1}}.tar?Signature=3&Expires=4"))
+    assert not server.gets and told(again) == wanted
+    first, second = (tmp_path / "kept").rglob("*.gz")
+    first.write_bytes(second.read_bytes()[:50])
+    assert told(source) == wanted and len(first.read_bytes()) > 50
+    server.files["one.tar"] = big_shard(3, 100)
+    assert len(told(open_source(f"{server.url}/one.tar"))) == 3
+    server.files["one.tar"] = big_shard(4, 100)
+    assert len(told(open_source(f"{server.url}/one.tar"))) == 4
+
+
+def test_shards_are_gone_through_ahead(server: Served) -> None:
+    server.files |= {f"m-{number}.tar": big_shard(2, 100) for number in range(7)}
+    source = open_source(f"{server.url}/m-{{0..6}}.tar")
+    server.forget()
+    rows = iter(source)
+    assert next(rows).image.id == "m-0/00000" and {name for name, _ in server.gets} == {"m-0.tar"}
+    assert [row.image.id for row in rows][::2] == ["m-0/00001", *(f"m-{number}/00001" for number in range(1, 7))]
+    del server.files["m-5.tar"]
+    with pytest.raises(DataError, match=r"no such file: .*/m-5\.tar"):
+        for row in source:
+            last = row.image.id
+    assert last == "m-4/00001"
+
+
 def test_large_members_are_jumped_over(server: Served) -> None:
     server.files["large.tar"] = big_shard(5, 6_000_000)
     assert len(list(open_source(f"{server.url}/large.tar"))) == 5
