@@ -74,6 +74,11 @@ class RayEngine:
             self._pools[need] = Pool(self.ray, lambda: self._worker(need), size, self.progress.warn)
         return _Encodes(self._pools[need], Task.of(backbone, recipe, threads), recipe.strict)
 
+    @property
+    def died(self) -> list[str]:
+        """What the workers said that died."""
+        return [said for pool in self._pools.values() for said in pool.died]
+
     def close(self) -> None:
         """End the workers."""
         for pool in self._pools.values():

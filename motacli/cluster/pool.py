@@ -16,7 +16,7 @@ from typing import Any
 from motacli.errors import MotaError
 
 AHEAD = 2
-"""Units that an actor holds at most: the next one is there when it is done with one, and no more wait anywhere."""
+"""Units that an actor holds, unless said: the next one is there when it is done with one, and no more wait anywhere."""
 RETRIES = 5
 """How often a unit is begun again whose actor died: pictures that kill every worker must come to an end."""
 LOOK = 0.5
@@ -46,20 +46,30 @@ class _Call:
 class Pool:
     """``size`` actors that ``start()`` makes; each has a method ``ready``. Those that die are replaced.
 
-    ``close`` ends them all. ``say`` is told where none comes.
+    ``close`` ends them all. ``say`` is told where one died or none comes; ``died`` is what those said that died.
     """
 
     ray: Any
     start: Callable[[], Any]
     size: int
     say: Callable[[str], None] = lambda message: None
+    ahead: int = AHEAD
+    died: list[str] = field(default_factory=list)
     _starting: dict[Any, _Member] = field(default_factory=dict)
     _members: list[_Member] = field(default_factory=list)
     _deaths: int = 0
 
-    def run(self, call: Callable[[Any, Any], Any], units: Iterator[Any]) -> Generator[Any, None, None]:
+    @property
+    def actors(self) -> list[Any]:
+        """Those that are there."""
+        return [member.actor for member in self._members]
+
+    def run(
+        self, call: Callable[[Any, Any], Any], units: Iterator[Any], look: Callable[[], None] = lambda: None
+    ) -> Generator[Any, None, None]:
         """What ``call(actor, unit)`` came to, for all units, in any order; a unit is asked for when an actor is free.
 
+        ``look`` is called again and again, every `LOOK` seconds at least; what it raises ends the run.
         Raises `MotaError` where a unit's actors die again and again, and where none comes to life.
         """
         flying: dict[Any, _Call] = {}
@@ -68,6 +78,7 @@ class Pool:
         while len(self._members) + len(self._starting) < self.size:
             self._start()
         while True:
+            look()
             while (member := self._free()) is not None and (again or more):
                 tries, unit = (again[0].tries, again.popleft().unit) if again else (0, next(units, None))
                 if unit is None:
@@ -88,7 +99,7 @@ class Pool:
                 try:
                     answer = self.ray.get(reference)
                 except self._deadly as error:
-                    self._lost(done.member)
+                    self._lost(done.member, error)
                     again.append(_Call(done.member, done.unit, _counted(done.tries, error)))
                     continue
                 except self.ray.exceptions.RayError as error:
@@ -121,7 +132,7 @@ class Pool:
     def _free(self) -> _Member | None:
         """The actor that holds the fewest units, if it may have another."""
         member = min(self._members, key=lambda member: member.load, default=None)
-        return member if member is not None and member.load < AHEAD else None
+        return member if member is not None and member.load < self.ahead else None
 
     def _arrived(self, reference: Any) -> None:
         member = self._starting.pop(reference)
@@ -137,9 +148,11 @@ class Pool:
             self._deaths = 0
             self._members.append(member)
 
-    def _lost(self, member: _Member) -> None:
+    def _lost(self, member: _Member, error: Exception) -> None:
         if not member.gone:
             member.gone = True
+            self.died.append(_said(error))
+            self.say("a worker of the cluster died; its rows go to others")
             self._members.remove(member)
             self.ray.kill(member.actor)  # it may be out of reach, and alive
             self._start()
