@@ -19,6 +19,10 @@ pytest.importorskip("ray")
 
 from ray_caches import Doing, Trial, cluster_of_nodes, killed_driver, make_source, node_killer, workers
 
+from motacli.bench import cache_ray
+from motacli.bench.cache_ray import RayCase
+from motacli.bench.harness import compare
+from motacli.bench.memory import Peak
 from motacli.cache import CacheOptions, FeatureCache, build_cache
 from motacli.cache.broken import read_broken
 from motacli.cache.encoder import Recipe
@@ -119,6 +123,19 @@ def test_another_backbone_is_refused(engine: RayEngine, trial: Trial, tmp_path: 
 
     with pytest.raises(MotaError, match=r"the backbone is another one there, 'tiny' \(.*\), not 'tiny' \(0{16}\)"):
         build_cache(tmp_path / "f.h5", Other(), open_source(trial.source), engine=engine, options=LENIENT)  # type: ignore[arg-type]
+
+
+def test_the_bench(engine: RayEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_ray, "_started", lambda: (engine, 1.5))
+    monkeypatch.setattr(cache_ray, "available_cores", lambda: 1)
+    monkeypatch.setattr("motacli.bench.harness.peak_memory", lambda side: Peak(1, 2))
+    monkeypatch.setattr("motacli.bench.harness.SETTLING", 0.0)
+    found = compare(RayCase("ray", 70), repeats=1)
+    assert found.figures["start_seconds"] == 1.5
+    assert found.figures["overhead"] == pytest.approx(found.seconds / found.baseline_seconds - 1)
+    inputs = RayCase("ray", 3).inputs(0)
+    with pytest.raises(MotaError, match="different features"):
+        RayCase("ray", 3).check(inputs, np.zeros((3, 2)), np.ones((3, 2)))
 
 
 def test_a_killed_driver(trial: Trial, cluster: Any, engine: RayEngine) -> None:
