@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from motacli.commands import plan_measure
+from motacli.commands.cache import Layout, Stored
+from motacli.commands.cluster_options import Engine
 from motacli.commands.session import session
 from motacli.commands.subcommands import CommandWithCommands
 from motacli.errors import UsageError
@@ -36,25 +38,12 @@ class StoreKind(StrEnum):
     ivfpq = "ivfpq"
 
 
-class Engine(StrEnum):
-    """Who encodes: one process, or a cluster."""
+class Remote(StrEnum):
+    """Shards that pictures are read from over the network."""
 
-    local = "local"
-    ray = "ray"
-
-
-class Stored(StrEnum):
-    """Number types on disk."""
-
-    fp32 = "fp32"
-    fp16 = "fp16"
-
-
-class Layout(StrEnum):
-    """One file, or a small one over its parts."""
-
-    single = "single"
-    parts = "parts"
+    no = "no"
+    parquet = "parquet"
+    tar = "tar"
 
 
 _MACHINES, _PRICES, _WORK = "Machines", "Prices", "Work"
@@ -87,9 +76,14 @@ InversionSteps = Annotated[
 ]
 InversionBatch = Annotated[int, typer.Option("--inversion-batch", min=2, help="Rows of a step.", rich_help_panel=_WORK)]
 Store = Annotated[StoreKind, typer.Option("--store", help="What looks pictures up.", rich_help_panel=_WORK)]
+IndexEncodes = Annotated[
+    bool, typer.Option("--index-encodes", help="`mota index` has no --features to take.", rich_help_panel=_WORK)
+]
 Queries = Annotated[str, typer.Option("--queries", help="Queries of the benchmark.", rich_help_panel=_WORK)]
 Gallery = Annotated[str, typer.Option("--gallery", help="Pictures of its gallery.", rich_help_panel=_WORK)]
-Remote = Annotated[bool, typer.Option("--remote", help="Pictures come over the network.", rich_help_panel=_MACHINES)]
+RemoteOption = Annotated[
+    Remote, typer.Option("--remote", help="Shards that pictures come from over the network.", rich_help_panel=_MACHINES)
+]
 Gpus = Annotated[
     int, typer.Option("--gpus", min=0, help="GPUs of all machines; 0: cores encode.", rich_help_panel=_MACHINES)
 ]
@@ -135,9 +129,10 @@ def plan(
     inversion_steps: InversionSteps = 20_000,
     inversion_batch: InversionBatch = 512,
     store: Store = StoreKind.exact,
+    index_encodes: IndexEncodes = False,
     queries: Queries = "4181",
     gallery: Gallery = "2315",
-    remote: Remote = False,
+    remote: RemoteOption = Remote.no,
     gpus: Gpus = 0,
     cores: Cores = None,
     machines: MachineCount = 1,
@@ -176,9 +171,10 @@ def plan(
         inversion_steps=inversion_steps,
         inversion_batch=inversion_batch,
         store=store.value,
+        index_encodes=index_encodes,
         queries=read_count(queries, "--queries"),
         gallery=read_count(gallery, "--gallery"),
-        remote=remote,
+        remote=remote.value,
     )
     where = Machines(gpus, cores or available_cores() * machines, machines, builds, engine.value)
     prompt, completion = _token_prices(price)

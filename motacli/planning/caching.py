@@ -40,7 +40,7 @@ def pictures_step(now: Situation, pictures: float) -> Step:
     else:  # the process that feeds the encoder does all of this between two batches
         lanes.append(Lane("rows", machines.encoder, per_build / now.rate("build.rows_per_second")))
     network = 0.0
-    if now.work.remote:
+    if now.work.remote != "no":
         network = pictures * now.size("picture_bytes")
         speed = now.rate("read.bytes_per_second_per_machine") * machines.machines_used
         lanes.append(Lane("read", "network", network / speed))
@@ -53,8 +53,13 @@ def _listing(now: Situation) -> Step:
     rows, work = now.work.pictures / now.machines.builds, now.work
     caption = now.size("caption_bytes") if work.captions else 0
     size = listing_bytes(work.pictures, now.size("id_bytes"), now.size("path_bytes"), caption)
-    lane = Lane("list", "process", rows / now.rate("listing.rows_per_second"))
-    return Step(now.stage, "listing", (lane,), Sizes(meanwhile=size))
+    lanes, network = [Lane("list", "process", rows / now.rate("listing.rows_per_second"))], 0.0
+    if work.remote == "tar":
+        network = work.pictures * now.size("picture_bytes")
+        machines = min(now.machines.builds, now.machines.machines)
+        speed = now.rate("read.bytes_per_second_per_machine") * machines
+        lanes.append(Lane("go through shards", "network", network / speed))
+    return Step(now.stage, "listing", tuple(lanes), Sizes(meanwhile=size, network=network))
 
 
 def _captions(now: Situation) -> Step:

@@ -131,7 +131,14 @@ def _changes(work: Workload, machines: Machines) -> list[tuple[str, Workload, Ma
         more(f"{2 * machines.gpus} GPUs", gpus=2 * machines.gpus)
     more(f"{2 * machines.cores} cores", cores=2 * machines.cores)
     twice = {name: 2 * getattr(machines, name) for name in ("gpus", "cores", "machines")}
-    more(f"{2 * machines.machines} machines like these", **twice)
+    if machines.engine == "local":  # what a machine does there is a build of its own
+        more(
+            f"{2 * machines.machines} machines like these, with builds of their own",
+            **twice,
+            builds=2 * machines.builds,
+        )
+    else:
+        more(f"{2 * machines.machines} machines like these", **twice)
     more(f"{2 * machines.builds} builds at once", builds=2 * machines.builds)
     if machines.engine == "local" and (machines.gpus > 1 or machines.machines > 1):
         more("--engine ray", engine="ray")

@@ -14,14 +14,14 @@ HALF = 2
 
 
 def index_steps(now: Situation) -> list[Step]:
-    """One index of all pictures, which encodes them itself, on one machine."""
+    """One index of all pictures, on one machine; from a cache, or it encodes them itself."""
     alone = replace(now, machines=replace(now.machines, builds=1, engine="local"))
     work, d, id = now.work, now.size("joint_dim"), now.size("id_bytes")
     kept = vectors_bytes(work.pictures, d, HALF) + entries_bytes(work.pictures, id)
     written = Lane("digest and write", "process", work.pictures / now.rate("index.rows_per_second"))
-    meanwhile = parts_bytes(work.pictures, d, HALF, (id,))
+    meanwhile = parts_bytes(work.pictures, d, HALF, (id,)) if work.index_encodes else 0.0
     rows = Step(now.stage, "rows", (written,), Sizes(kept, meanwhile, _searched(now)))
-    steps = [now.start(), pictures_step(alone, work.pictures), rows]
+    steps = [now.start(), *([pictures_step(alone, work.pictures)] if work.index_encodes else []), rows]
     if work.store != "exact":
         name = f"index.{work.store}_rows_per_second_per_core"
         added = Lane("add", "cores", work.pictures / (now.rate(name) * now.machines.cores_of_one))

@@ -9,6 +9,7 @@ from motacli.errors import UsageError
 
 Generator = Literal["rules", "llm", "vllm"]
 Store = Literal["exact", "hnsw", "ivfpq"]
+Remote = Literal["no", "parquet", "tar"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class Workload:
 
     ``pictures`` are cached, with captions or without; ``triplets`` written and trained on. ``train_steps`` and
     ``inversion_steps`` are of ``train_batch`` and ``inversion_batch`` rows. ``queries`` are asked over a ``gallery``
-    of pictures. ``remote`` says that pictures come over the network, and are read where they are decoded.
+    of pictures. An index takes the features of the cache unless it is to encode by itself (``index_encodes``).
+    ``remote`` says in which kind of shards pictures come over the network, if they do; tar has to be read to be listed.
     """
 
     pictures: int
@@ -33,9 +35,10 @@ class Workload:
     inversion_steps: int = 20_000
     inversion_batch: int = 512
     store: Store = "exact"
+    index_encodes: bool = False
     queries: int = 4181
     gallery: int = 2315
-    remote: bool = False
+    remote: Remote = "no"
 
     def __post_init__(self) -> None:
         if self.pictures < 1:

@@ -73,7 +73,7 @@ def test_cores_decode_and_encode_one_after_the_other() -> None:
 
 def test_the_bottleneck_switches_from_cores_to_gpus_to_the_driver_to_the_network() -> None:
     def limit(**how: Any) -> str:
-        return step(plan(engine="ray", remote=True, **how), "pictures").limit
+        return step(plan(engine="ray", remote="parquet", **how), "pictures").limit
 
     fast = rates(read__bytes_per_second_per_machine=1e9)
     assert limit(gpus=1, cores=4, using=fast) == "cores"
@@ -99,9 +99,19 @@ def test_what_would_move_the_bottleneck_is_told_in_seconds() -> None:
 
 
 def test_network_is_what_is_read_and_what_comes_back() -> None:
-    sizes = step(plan(gpus=2, cores=8, machines=2, engine="ray", remote=True), "pictures").sizes
+    sizes = step(plan(gpus=2, cores=8, machines=2, engine="ray", remote="parquet"), "pictures").sizes
     assert sizes.network == 10_000 * 1000 + 10_000 * 64 * 4
     assert step(plan(gpus=2, cores=8), "pictures").sizes.network == 0
+
+
+def test_tar_over_the_network_is_read_to_be_listed_by_one_machine_of_each_build() -> None:
+    using = rates(read__bytes_per_second_per_machine=1e5)
+    how: dict[str, Any] = {"gpus": 4, "machines": 4, "engine": "ray", "using": using}
+    listing = step(plan(remote="tar", **how), "listing")
+    assert listing.seconds == pytest.approx(10_000 * 1000 / 1e5) or listing.limit == "process"
+    assert listing.sizes.network == 10_000 * 1000
+    assert lane(plan(remote="tar", builds=4, **how), "listing", "go through shards") == pytest.approx(25)
+    assert step(plan(remote="parquet", **how), "listing").sizes.network == 0
 
 
 def test_parts_are_on_the_disk_beside_the_file_unless_they_stay() -> None:
@@ -174,9 +184,9 @@ def test_every_key_matters(key: str) -> None:
     """Some plan changes with each rate, so none is asked for in vain."""
     changed = rates(**{key.replace(".", "__", 1): VALUES[key] * 3})
     for how in (
-        {"gpus": 2, "engine": "ray", "machines": 2, "remote": True, "generator": "vllm", "store": "hnsw"},
+        {"gpus": 2, "engine": "ray", "machines": 2, "remote": "parquet", "generator": "vllm", "store": "hnsw"},
         {"cores": 2, "builds": 2, "merge": True, "generator": "llm", "store": "ivfpq"},
-        {"gpus": 1},
+        {"gpus": 1, "index_encodes": True},
     ):
         everything = {"triplets": 1000, "stages": ("draw", "cache", "triplets", "inversion", "train", "index", "eval")}
         if plan(**everything, **how).steps != plan(**everything, using=changed, **how).steps:

@@ -43,7 +43,7 @@ def test_the_table_marks_the_bottleneck(capsys: pytest.CaptureFixture[str], host
 
 def test_json_has_all_of_it(capsys: pytest.CaptureFixture[str], host: PluginHost) -> None:
     asked = ("--rates", RATES, "--pictures", "400M", "--triplets", "4M", "--generator", "vllm", "--gpus", "64")
-    code, out, _ = run(capsys, host, *asked, "--engine", "ray", "--remote", "--price", "0.1,0.2", "--json")
+    code, out, _ = run(capsys, host, *asked, "--engine", "ray", "--remote", "tar", "--price", "0.1,0.2", "--json")
     found = json.loads(out)
     assert code == 0 and found["workload"]["pictures"] == 400_000_000
     assert found["seconds"] == pytest.approx(sum(step["seconds"] for step in found["steps"]))

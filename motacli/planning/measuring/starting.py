@@ -57,6 +57,7 @@ def _told(bench: Bench, stage: str) -> float:
         train_batch=BATCH,
         inversion_steps=STEPS,
         inversion_batch=BATCH,
+        index_encodes=True,
         queries=3 * SETS,
         gallery=12 * SETS,
     )
