@@ -33,6 +33,8 @@ def main(argv: Sequence[str] | None = None, *, host: PluginHost | None = None) -
     # one that was interrupted stalls all. Training the tiny model on two busy cores took 5 to 30 times as long as
     # without spinning, which costs it a third of its speed on idle ones, where processes of one thread do better.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if is_another_process():  # or torch warns at length where the first has ended, which has said why
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     arguments = list(sys.argv[1:] if argv is None else argv)
     console = Console(muted=is_another_process())
     try:

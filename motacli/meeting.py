@@ -11,7 +11,7 @@ import time
 from typing import Any
 from uuid import uuid4
 
-from torch.distributed import PrefixStore
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 
 _PAUSE = 0.02
 """Seconds between two looks for who has come."""

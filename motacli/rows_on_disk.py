@@ -66,7 +66,7 @@ class RowsOnDisk:
 
     def to(self, device: torch.device | str) -> RowsOnDisk:
         """The same rows for another device."""
-        return RowsOnDisk(self._read, *self.shape, device)
+        return RowsOnDisk(self._read, self.shape[0], self.shape[1], device)
 
     def split(self, size: int) -> Iterator[Tensor]:
         """The rows in pieces of ``size``, each read when its turn comes."""

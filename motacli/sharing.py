@@ -41,13 +41,13 @@ def sharing_world() -> World:
 def own_rows(whole: Tensor) -> Tensor:
     """This process's part of ``(B, ...)``; going back, the gradient of all rows in every process."""
     world = sharing_world()
-    return whole if world.size == 1 else _Own.apply(whole, world)  # type: ignore[no-untyped-call,no-any-return]
+    return whole if world.size == 1 else _Own.apply(whole, world)
 
 
 def all_rows(own: Tensor, count: int) -> Tensor:
     """All ``count`` rows of which every process computed its part; going back, the gradient of that part."""
     world = sharing_world()
-    return own if world.size == 1 else _All.apply(own, count, world)  # type: ignore[no-untyped-call,no-any-return]
+    return own if world.size == 1 else _All.apply(own, count, world)
 
 
 def encode_texts_shared(backbone: Backbone, texts: Sequence[str]) -> np.ndarray:

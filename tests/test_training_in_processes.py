@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,11 @@ from motacli import rows_on_disk
 from motacli.cache import build_cache
 from motacli.cli import main
 from motacli.datasets import open_source
+from motacli.errors import MotaError
 from motacli.inversions import training
 from motacli.parallel import World, joined_world
+from motacli.runs import partial_path
+from motacli.shared_runs import shared_run
 from motacli.sharing import all_rows, own_rows, sharing
 from motacli.tiny.make import make_pairs
 
@@ -62,22 +67,32 @@ def assert_one_voice(ended: list[Ended]) -> None:
 
 @pytest.fixture(scope="module")
 def alone(features: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with each network as one process trains it, and as it was before the first step."""
+    """A folder with each network as one process trains it."""
     folder = tmp_path_factory.mktemp("alone")
     for network in NETWORKS:
         assert main(words(network, features, folder / network)) == 0
     return folder
 
 
+@pytest.fixture(scope="module")
+def shared_out(features: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Gives a network as two processes train it that share 15 rows unevenly and read them from disk."""
+    folder = tmp_path_factory.mktemp("shared_out")
+
+    def trained(network: str) -> Path:
+        out = folder / network
+        if not out.exists():
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(rows_on_disk, "HELD", 0)
+                assert_one_voice(together(folder / "said", 2, mota(*words(network, features, out))))
+        return out
+
+    return trained
+
+
 @pytest.mark.parametrize("network", NETWORKS)
-def test_two_processes_are_one(
-    network: str, alone: Path, features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two that share 15 rows unevenly and read them from disk, against one that holds them."""
-    monkeypatch.setattr(rows_on_disk, "HELD", 0)
-    ended = together(tmp_path / "said", 2, mota(*words(network, features, tmp_path / "two")))
-    assert_one_voice(ended)
-    assert_near(alone / network, tmp_path / "two")
+def test_two_processes_are_one(network: str, alone: Path, shared_out: Callable[[str], Path]) -> None:
+    assert_near(alone / network, shared_out(network))
 
 
 @pytest.mark.thorough
@@ -149,15 +164,88 @@ def elastic(folder: Path, size: int, restarts: int, words: list[str]) -> dict[st
 
 
 def test_a_killed_process_is_started_again_and_goes_on(
-    features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    features: Path, shared_out: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The agent starts all again; they go on without --resume and end in the same bits."""
-    ended = together(tmp_path / "said", 2, mota(*words("pic2word", features, tmp_path / "whole")))
-    assert_one_voice(ended)
     killing(monkeypatch, rank=1, step=3)
     said = elastic(tmp_path / "elastic", 2, 1, words("pic2word", features, tmp_path / "killed"))
     assert "going on after 2 of 6 steps" in said["1.0.err"]
     assert not said["0.1.out"] and not said["1.1.err"] and not said["1.1.out"]
     assert not (tmp_path / "killed.partial").exists() and not (tmp_path / "killed/work").exists()
-    one, other = weights(tmp_path / "whole"), weights(tmp_path / "killed")
+    one, other = weights(shared_out("pic2word")), weights(tmp_path / "killed")
     assert all(torch.equal(weight, other[key]) for key, weight in one.items())
+
+
+def test_what_others_have_begun_is_not_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "run"
+
+    def begin(run_id: str | None, fail: bool) -> None:
+        monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+        if run_id is not None:
+            monkeypatch.setenv("TORCHELASTIC_RUN_ID", run_id)
+        with shared_run(out, False, World()) as run:
+            if fail:
+                run.file("work/training.pt").write_text("begun")
+                raise KeyboardInterrupt
+
+    for run_id in (None, "one"):
+        with pytest.raises(KeyboardInterrupt):
+            begin(run_id, fail=True)
+        with pytest.raises(MotaError, match="an unfinished run is in the way"):
+            begin(None, fail=False)
+        if run_id is None:
+            with pytest.raises(MotaError, match="an unfinished run is in the way"):
+                begin("one", fail=False)
+            shutil.rmtree(partial_path(out))
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    with pytest.raises(MotaError, match="an unfinished run is in the way"):  # another call of torchrun
+        begin("one", fail=False)
+    monkeypatch.undo()
+    begin("one", fail=False)
+    assert out.is_dir() and not partial_path(out).exists()
+
+
+def test_nothing_is_left_of_a_run_that_did_not_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "one")
+    with pytest.raises(MotaError), shared_run(tmp_path / "run", False, World()):
+        raise MotaError("no such file")
+    assert not list(tmp_path.iterdir())
+
+
+# ---------------------------------------------------------------------------------------------- said
+
+
+def said(ended: list[Ended]) -> str:
+    """All that they say, but for torch's own warnings, which `motacli.cli.main` is too late to stop in a fork."""
+    assert not any(each.out for each in ended) and all(each.code for each in ended), ended
+    return "\n".join(line for each in ended for line in each.err.splitlines() if line.startswith("error"))
+
+
+def test_an_error_is_one_line(features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = words("pic2word", features, tmp_path / "x")
+    for more, message in (
+        (["--option", "dropuot=0.3"], "error: options of inversion 'pic2word': unknown option 'dropuot'"),
+        (["--batch-size", "2", "--steps"], "error: option '--steps' requires an argument"),
+        (["--features", str(tmp_path / "none.h5")], f"error: no such feature file: {tmp_path / 'none.h5'}"),
+    ):
+        text = said(together(tmp_path / "said", 2, mota(*wrong, *more)))
+        assert text.startswith(message) and "\n" not in text
+    killing(monkeypatch, rank=1, step=1)
+    text = said(together(tmp_path / "said", 2, mota(*wrong)))
+    assert text.startswith("error: another of the 2 processes has ended") and "\n" not in text
+
+
+def test_a_process_speaks_up_where_it_alone_is_in_trouble(
+    features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = training._step
+
+    def troubled(*given: Any) -> float:
+        if os.environ["RANK"] == "1":
+            raise MotaError("this machine has no room")
+        return whole(*given)
+
+    monkeypatch.setattr(training, "_step", troubled)
+    ended = together(tmp_path / "said", 2, mota(*words("pic2word", features, tmp_path / "x")))
+    assert said(ended) == ended[1].err.strip() == "error: this machine has no room"
+    assert not (tmp_path / "x").exists()
