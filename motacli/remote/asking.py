@@ -16,7 +16,7 @@ PAUSES = [0.5, 2.0, 8.0]
 T = TypeVar("T")
 
 _CLIENTS = ("aiohttp", "botocore", "aiobotocore", "gcsfs", "google", "azure", "requests", "urllib3", "fsspec")
-_NEVER = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "ParamValidationError", "InvalidURL")
+_NEVER = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "ParamValidationError")
 _PASSING = (408, 425, 429)
 
 

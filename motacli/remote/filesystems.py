@@ -13,6 +13,7 @@ from fsspec.config import conf
 from fsspec.registry import known_implementations
 
 from motacli.errors import DataError, UsageError, did_you_mean
+from motacli.remote.asking import explained
 from motacli.remote.urls import shown, url_of
 
 OF_EXTRA = ("s3fs", "gcsfs")
@@ -23,7 +24,8 @@ STALLED = 60.0
 def file_system(path: Path) -> tuple[Any, str]:
     """The file system of a URL, and what the file is called there.
 
-    Raises `UsageError` where a package is missing, `DataError` for a scheme that nobody knows.
+    Raises `UsageError` where a package is missing, `DataError` for a scheme that nobody knows, `MotaError` where the
+    file system does not start.
     """
     scheme = str(path).partition(":")[0].lower()
     known = known_implementations.get(scheme)
@@ -35,6 +37,8 @@ def file_system(path: Path) -> tuple[Any, str]:
         system, name = fsspec.core.url_to_fs(url_of(path), use_listings_cache=False, **_settings(scheme))
     except ImportError as error:
         raise _missing(path, known["class"] if known else "", error) from error
+    except Exception as error:  # such as that Java is missing, or a profile
+        raise explained(path, error) from None
     return system, name
 
 

@@ -28,6 +28,10 @@ class _Piece:
         self.start, self.stop = start, stop
         self.content: Future[bytes] = Future()
 
+    @property
+    def failed(self) -> bool:
+        return self.content.done() and self.content.exception() is not None
+
     def fetch(self, fetch: Fetch) -> None:
         try:
             self.content.set_result(fetch(self.start, self.stop))
@@ -50,7 +54,7 @@ class Ranges:
         found = []
         while start < stop:
             piece = self._piece(start, stop, least)
-            content = self._content(piece)
+            content = piece.content.result()
             found.append(content[start - piece.start : stop - piece.start])
             start = min(stop, piece.stop)
         return found[0] if len(found) == 1 else b"".join(found)
@@ -58,6 +62,8 @@ class Ranges:
     def _piece(self, start: int, stop: int, least: int) -> _Piece:
         """The piece that holds ``start``, fetched by whoever asks first."""
         with self._lock:
+            # One that was asked for ahead may have failed long ago.
+            self._pieces = [one for one in self._pieces if not one.failed]
             piece = next((one for one in reversed(self._pieces) if one.start <= start < one.stop), None)
             made = piece is None
             if piece is None:
@@ -69,14 +75,6 @@ class Ranges:
         if made:
             piece.fetch(self._fetch)
         return piece
-
-    def _content(self, piece: _Piece) -> bytes:
-        try:
-            return piece.content.result()
-        except BaseException:
-            with self._lock:
-                self._pieces = [one for one in self._pieces if one is not piece]
-            raise
 
     def _doubled(self, start: int) -> int:
         """What a request takes that goes on where another ended, or skips less than that one took."""

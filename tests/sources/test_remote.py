@@ -287,6 +287,24 @@ def test_any_pieces_of_a_file() -> None:
     assert Ranges(fetch, len(content)).read(0, len(content)) == content
 
 
+def test_what_failed_is_asked_for_again() -> None:
+    content, gone = os.urandom(2_000_000), iter([True, False, False, False, False, True])
+
+    def fetch(start: int, stop: int) -> bytes:
+        if next(gone, False):
+            raise OSError("gone")
+        return content[start:stop]
+
+    ranges, lost = Ranges(fetch, len(content)), 0
+    for start in range(0, len(content), 10_000):
+        try:
+            assert ranges.read(start, start + 10_000) == content[start : start + 10_000]
+        except OSError:
+            lost += 1
+    assert lost == 1  # the other one was ahead of its time
+    assert next(gone, None) is None
+
+
 # ---------------------------------------------------------------------------------------------- what goes wrong
 
 
