@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from motacli.cluster.answering import Answering
 from motacli.components import one_line
-from motacli.contracts import GeneratorInfo, ImageText, Outcome, TripletGenerator
+from motacli.contracts import GeneratorInfo, ImageRef, ImageText, Outcome, TripletGenerator
+from motacli.datasets import picture_exists
 from motacli.errors import MotaError, UsageError
 from motacli.llms.secrets import Key
 from motacli.plugins import load_plugins
+from motacli.remote.urls import is_remote
 from motacli.triplets.pipeline import load_generator
 
 Keys = Mapping[str, Key]
@@ -52,10 +55,16 @@ class GeneratorChoice:
 
 @dataclass(frozen=True)
 class Answers:
-    """What came of a piece of rows, and the error that ended it, if any."""
+    """What came of the piece of that number, and the error that ended it, if any.
 
-    outcomes: Sequence[Outcome] = ()
-    error: BaseException | None = None
+    ``missing`` are the pictures of refused rows that are not there, seen from that machine.
+    """
+
+    number: int
+    machine: str
+    outcomes: Sequence[Outcome]
+    missing: Sequence[ImageRef]
+    error: BaseException | None
 
 
 class TripletWorker:
@@ -69,18 +78,19 @@ class TripletWorker:
         self._choice = choice
         self._lock = threading.Lock()
         self._answering: Answering | None = None
+        self._reads_images = False
 
-    def start(self, keys: Keys) -> Answers:
-        """Make the generator."""
-        return self.answer(keys, ())
+    def ready(self) -> None:
+        """Say that this process is there."""
 
-    def answer(self, keys: Keys, rows: Sequence[ImageText]) -> Answers:
-        """The outcomes of some rows; those that are there, if the generator ends with an error."""
+    def answer(self, keys: Keys, number: int, rows: Sequence[ImageText]) -> Answers:
+        """The outcomes of the rows of a piece; those that are there, if the generator ends with an error."""
         try:
             outcomes, error = self._started(keys).answer(rows)
         except Exception as failure:
             outcomes, error = [], failure
-        return Answers(outcomes, None if error is None else portable(error))
+        missing = list(_missing(outcomes)) if self._reads_images else []
+        return Answers(number, socket.gethostname(), outcomes, missing, None if error is None else portable(error))
 
     def stop(self, grace: float) -> None:
         """See `Answering.stop`."""
@@ -91,8 +101,15 @@ class TripletWorker:
         with self._lock:
             if self._answering is None:
                 os.environ.update({name: key.reveal() for name, key in keys.items()})
-                self._answering = Answering(self._choice.make())
+                made = self._choice.make()
+                self._reads_images = bool(getattr(made, "reads_images", False))
+                self._answering = Answering(made)
             return self._answering
+
+
+def _missing(outcomes: Sequence[Outcome]) -> Iterator[ImageRef]:
+    refused = (outcome.row.image for outcome in outcomes if not outcome.triplets)
+    return (ref for ref in refused if not is_remote(ref.path) and not picture_exists(ref))
 
 
 def portable(error: BaseException) -> BaseException:

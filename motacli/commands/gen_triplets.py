@@ -101,8 +101,8 @@ def gen_triplets(
     The key of a language model's server comes from MOTA_LLM_API_KEY, else OPENAI_API_KEY. What is refused goes to
     OUT.rejects.jsonl. The same command goes on where an interrupted one stopped, with any engine.
 
-    With --engine ray, workers that ask a server share --concurrency, at least one request each; models that run in the
-    workers (hf, vllm) have it whole. Both keys reach workers, but nothing that is written.
+    With --engine ray, workers that ask a server share --concurrency, at least one request each; where they run the
+    model (hf, vllm), each has it whole. The key reaches the workers, but no file and no log.
     """
     from motacli.datasets import open_source
     from motacli.triplets.pipeline import generate, load_generator
@@ -128,7 +128,7 @@ def gen_triplets(
     if asked is not None:
         from motacli.cluster.generating import RayGenerator
 
-        chosen = RayGenerator(chosen, generator, values, current.host, asked, current.console.log)
+        chosen = RayGenerator(chosen, generator, values, current.host, asked, current.console.warn)
     report = generate(
         rows,
         chosen,

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from motacli.cluster.answering import Answering
-from motacli.cluster.generating import shared_out
-from motacli.cluster.triplet_worker import portable
+from motacli.cluster.generating import _check, in_order, in_pieces
+from motacli.cluster.triplet_worker import Answers, portable
 from motacli.contracts import GeneratorInfo, ImageRef, ImageText, Outcome
 from motacli.errors import MotaError, UnknownNameError, UsageError
 from motacli.llms.errors import LLMError
@@ -140,5 +140,19 @@ def test_an_error_that_cannot_travel_is_told() -> None:
     assert isinstance(found, MotaError) and "here" in found.message
 
 
-def test_requests_are_shared_out() -> None:
-    assert shared_out(10, 4) == [3, 3, 2, 2] and shared_out(2, 3) == [1, 1, 1] and shared_out(32, 1) == [32]
+def answers(number: int, *missing: ImageRef) -> Answers:
+    return Answers(number, "afar", (), missing, None)
+
+
+def test_answers_that_come_too_early_are_held() -> None:
+    found = in_order(answers(number) for number in (2, 0, 1, 5, 4))
+    assert [answer.number for answer in found] == [0, 1, 2, 4, 5]
+    assert list(in_pieces(iter("abcde"), 2)) == [["a", "b"], ["c", "d"], ["e"]]
+
+
+def test_a_picture_that_only_this_machine_has_is_an_error(tmp_path: Path) -> None:
+    here, gone = tmp_path / "here.jpg", tmp_path / "gone.jpg"
+    here.touch()
+    _check(answers(0, ImageRef("gone", gone)))
+    with pytest.raises(MotaError, match=r"worker on afar does not find .*here\.jpg"):
+        _check(answers(0, ImageRef("gone", gone), ImageRef("here", here)))

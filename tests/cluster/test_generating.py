@@ -90,19 +90,29 @@ def run(host: PluginHost, data: Path, out: Path, *options: str) -> int:
 
 
 def test_a_hostile_server_is_asked_as_from_here(ray: Any, tmp_path: Path, host: PluginHost) -> None:
-    """Rows, triplets, rejections by reason, requests and tokens."""
+    """Rows, triplets, rejections by reason, requests and tokens.
+
+    The cluster was started without the key: it travels with the calls, and is not in what Ray writes.
+    """
+    from ray._private.worker import _global_node
+
     data, found = source(tmp_path, 150), []
     (tmp_path / "banned.txt").write_text("12\n13\n")
     banned = f"banned={tmp_path / 'banned.txt'}"
     for name, engine in (("here", ()), ("there", RAY)):
-        with LLMServer(mixed(0.4, QUICK), seed=3, draw="attempt") as server:
+        with LLMServer(mixed(0.4, QUICK), seed=3, draw="attempt") as server, pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MOTA_LLM_API_KEY", MARK)
             more = (*asking(server, "--attempts", "3", "--limit", "140", "--filter", banned), *engine)
             assert run(host, data, tmp_path / f"{name}.jsonl", *more) == 0
             found.append((written(tmp_path / f"{name}.jsonl"), server.asked))
-            assert server.most_under_way <= 8
+            assert server.most_under_way <= 8 and server.served["quotes the key"]
+            assert {headers["Authorization"] for headers in server.headers} == {f"Bearer {MARK}"}
     assert found[0] == found[1]
     record = found[0][0][2]
     assert record["rows"] == 140 and record["requests"] > 160 and len(record["rejected"]) > 4
+    folders = [tmp_path, Path(_global_node.get_session_dir_path())]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    assert len(files) > 10 and not [path for path in files if MARK.encode() in path.read_bytes()]
 
 
 def test_a_workers_death_costs_no_row_and_counts_none_twice(ray: Any, tmp_path: Path, mortals: PluginHost) -> None:
@@ -148,47 +158,33 @@ def test_errors_are_those_of_here(
     assert kept[0].read_bytes() == kept[1].read_bytes() != b""  # the rows before the mistake
 
 
-def test_the_key_reaches_workers_and_no_file(ray: Any, tmp_path: Path, host: PluginHost) -> None:
-    """The cluster was started without it: it travels with the calls, and is not in what Ray writes."""
-    from ray._private.worker import _global_node
-
-    data = source(tmp_path, 40)
-    with LLMServer({"quotes the key": 0.3}, draw="attempt") as server, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MOTA_LLM_API_KEY", MARK)
-        assert run(host, data, tmp_path / "t.jsonl", *asking(server), *RAY) == 0
-        assert {headers["Authorization"] for headers in server.headers} == {f"Bearer {MARK}"}
-    folders = [tmp_path, Path(_global_node.get_session_dir_path())]
-    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    assert len(files) > 10 and not [path for path in files if MARK.encode() in path.read_bytes()]
-
-
 def test_vllm_in_the_workers(
     ray: Any, installed: Path, tmp_path: Path, host: PluginHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each worker loads the model on GPUs of its own; where vLLM is missing, that is said in one line."""
+    """A worker loads the model on GPUs of its own; where vLLM is missing, that is said in one line."""
     data = source(tmp_path, 60)
     model = ("--generator", "llm", "--llm", "vllm", "--llm-model", "m", "--llm-option", "tensor_parallel_size=2")
-    engine = ("--engine", "ray", "--gpus-per-worker", "2", "--concurrency", "10")
+    engine = (*ONE, "--gpus-per-worker", "2", "--concurrency", "10")
     assert run(host, data, tmp_path / "t.jsonl", *model, *engine) == 0
     triplets, _, record = written(tmp_path / "t.jsonl")
     places = {json.loads(line)["target_caption"].partition(" with ")[2] for line in triplets}
-    assert set() < places <= {"2 of GPUs 0,1, number 0", "2 of GPUs 2,3, number 0"} and record["requests"] == 60
+    assert places == {"2 of GPUs 0,1, number 0"} and record["requests"] == 60
     (installed / "vllm/missing").touch()
     capsys.readouterr()
-    assert run(host, data, tmp_path / "u.jsonl", *model, *ONE) == 2
+    assert run(host, data, tmp_path / "u.jsonl", *model, *engine) == 2
     assert capsys.readouterr().err == "error: generator vllm needs vllm (pip install 'mota[vllm]')\n"
     (installed / "vllm/missing").unlink()
 
 
 def test_drivers_that_end_are_gone_on_from(ray: Any, tmp_path: Path, host: PluginHost) -> None:
-    """Killed, then ended with Ctrl-C, which waits for what is under way; the same command asks for the rest alone."""
+    """Ended with Ctrl-C, which waits for what is under way, then killed; the same command asks for the rest alone."""
     data, out, whole = source(tmp_path, 400), tmp_path / "t.jsonl", tmp_path / "w.jsonl"
     address = ray.get_runtime_context().gcs_address
     with LLMServer(mixed(0.1, QUICK), seed=4, draw="caption", latency=0.1) as server:
-        more = (*asking(server, "--attempts", "2"), *RAY)
+        more = (*asking(server, "--attempts", "2"), *ONE)
         argv = [sys.executable, "-m", "motacli", "gen-triplets", str(data), "-o", str(out), *more]
         finished: set[str] = set()
-        for way, code in ((signal.SIGKILL, -9), (signal.SIGINT, 130)):
+        for way, code in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
             server.asked.clear()
             running = subprocess.Popen([*argv, "--ray-address", address], stderr=subprocess.PIPE, text=True)
             wait_for_rows(out, running, len(finished) + 20)
@@ -197,8 +193,9 @@ def test_drivers_that_end_are_gone_on_from(ray: Any, tmp_path: Path, host: Plugi
             before, finished = finished, rows_of(out)
             assert running.returncode == code and len(before) + 20 <= len(finished) < 350, said
             assert not before & asked_about(server)
-        assert "error: interrupted" in said and "same command" in said
-        assert finished == before | asked_about(server)
+            if way == signal.SIGINT:
+                assert "error: interrupted" in said and "same command" in said
+                assert finished == asked_about(server)
         server.latency = 0
         server.asked.clear()
         assert run(host, data, out, *more) == 0
