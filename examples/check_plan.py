@@ -5,7 +5,7 @@
         --train-triplets 600 --train-steps 20 --runs 1         # a quick look, on too few rows to be exact
 
 It prints a table and writes `check.json` to its folder; the exit code is 1 where a prediction is off by more than 20 %.
-Everything runs in one thread: predictions are for `--cores 1`.
+Everything runs in one thread, and predictions are for `--cores 1`; with `--ray`, on as many workers as there are cores.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from random import Random
 
 import numpy as np
 
+from motacli.coworkers import available_cores
 from motacli.tiny import grammar
 from motacli.tiny.make import CAPTION_FILE, make_pairs
 from motacli.tiny.world import sample_scenes
@@ -66,9 +67,9 @@ def timed(*words: object) -> float:
     return time.perf_counter() - begun
 
 
-def predicted(rates: Path, stage: str, *words: object) -> float:
+def predicted(rates: Path, stage: str, *words: object, cores: int = 1) -> float:
     """How long `mota plan` says that a stage takes."""
-    told = mota("plan", "--json", "--rates", rates, "--cores", 1, "--stages", stage, *words)
+    told = mota("plan", "--json", "--rates", rates, "--cores", cores, "--stages", stage, *words)
     return float(json.loads(told)["seconds"])
 
 
@@ -105,7 +106,8 @@ def run_cases(chosen: argparse.Namespace) -> Iterator[Case]:
     write_captions(captions, max(chosen.rows_by_rule, chosen.rows_by_llm))
     with language_model(chosen.latency) as url:
         llm = ("--llm-url", url, "--llm-model", "loopback", "--concurrency", chosen.concurrency)
-        measuring = ("--rows", chosen.rows, "--runs", chosen.runs, "--stages", "cache,triplets,train", *llm)
+        engine = ("--engine", "ray") if chosen.ray else ()
+        measuring = ("--rows", chosen.rows, "--runs", chosen.runs, "--stages", "cache,triplets,train", *llm, *engine)
         mota("plan", "measure", "-o", rates, "--pictures", source, *measuring)
         yield cached(chosen, rates, world)
         yield by_rule(chosen, rates, captions)
@@ -118,7 +120,8 @@ def run_cases(chosen: argparse.Namespace) -> Iterator[Case]:
 def cached(chosen: argparse.Namespace, rates: Path, world: Path, *engine: object) -> Case:
     """`mota cache` of pictures with captions."""
     name = " ".join(["mota cache", *map(str, engine)])
-    foretold = predicted(rates, "cache", "--pictures", chosen.pictures, *engine)
+    cores = available_cores() if engine else 1
+    foretold = predicted(rates, "cache", "--pictures", chosen.pictures, *engine, cores=cores)
     out = chosen.work / f"features{len(engine)}.h5"
     source = first_rows(world / CAPTION_FILE, chosen.pictures)
     return Case(name, f"{chosen.pictures} pictures", foretold, timed("cache", "--data", source, "-o", out, *engine))

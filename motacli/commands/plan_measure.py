@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from motacli.commands import options
+from motacli.commands.cluster_options import Engine
 from motacli.commands.session import session
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
@@ -22,6 +23,7 @@ Trained = Annotated[str, typer.Option("--train-inversion", help="Inversion whose
 Rows = Annotated[int, typer.Option("--rows", min=64, help="Rows of the larger of the two runs.")]
 Runs = Annotated[int, typer.Option("--runs", min=1, help="Runs of each; medians are kept.")]
 Stages = Annotated[str | None, typer.Option("--stages", help="Only what these need, as cache,triplets.")]
+EngineOption = Annotated[Engine, typer.Option("--engine", help="ray: how long a cluster takes to start, too.")]
 Workers = Annotated[int, typer.Option("--workers", min=0, help="Threads that decode ahead of the encoder.")]
 
 
@@ -45,6 +47,7 @@ def measure(
     llm_url: options.LLMUrl = None,
     llm_model: options.LLMModel = None,
     concurrency: options.Concurrency = None,
+    engine: EngineOption = Engine.local,
 ) -> None:
     """Measure the rates of this machine and write them to a file.
 
@@ -71,6 +74,7 @@ def measure(
         llm_url=llm_url,
         llm_model=llm_model,
         concurrency=concurrency or 32,
+        engine=engine.value,
     )
     rates = measure_rates(current.host, asked, current.console)
     write_rates(out, rates)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from motacli.models import BackboneChoice
 
@@ -13,7 +14,7 @@ class MeasureOptions:
 
     ``rows`` are those of the larger run, of which the smaller has a quarter; medians are over ``runs``. ``stages`` are
     the stages whose rates are wanted, all of them if there are none. A language model is asked only where ``llm_url``
-    says of whom.
+    says of whom, and a Ray cluster is started only for the ``engine`` ray.
     """
 
     choice: BackboneChoice
@@ -28,6 +29,7 @@ class MeasureOptions:
     llm_url: str | None = None
     llm_model: str | None = None
     concurrency: int = 32
+    engine: Literal["local", "ray"] = "local"
 
     @property
     def small(self) -> int:

@@ -19,7 +19,7 @@ from motacli.planning.workload import Machines, Workload
 FEW = 64
 """Rows of the smallest runs: enough for a few triplets."""
 STEPS, BATCH = 2, 8
-SUFFIXES = {"cache": ".h5", "triplets": ".jsonl"}
+SUFFIXES = {"cache": ".h5", "ray": ".h5", "triplets": ".jsonl"}
 
 
 def measure_model(bench: Bench) -> None:
@@ -36,14 +36,20 @@ def measure_starts(bench: Bench, stages: Sequence[str]) -> None:
     commands = _commands(bench, folder)
     needed = _needed(stages)
     for name in bench.progress.track([name for name in commands if name in needed], "starting commands"):
-        runs = []
-        for _ in range(bench.options.runs if name in stages else 1):
-            suffix = SUFFIXES.get(name, "")
-            line = [*commands[name], str(bench.path(f"few-{name}", suffix))]
-            runs.append(seconds_of(lambda: _run(line)))  # noqa: B023
+        runs = _times(bench, name, commands[name], bench.options.runs if name in stages else 1)
         if name in stages:
             rest = _told(bench, name)
             bench.rates[f"start.{name}_seconds"] = size_of([max(seconds - rest, 0.0) for seconds in runs], on)
+    if bench.options.engine == "ray" and "cache" in stages:
+        rest = _told(bench, "cache") + bench.rates["start.cache_seconds"].value
+        runs = _times(bench, "ray", [*commands["cache"][:-1], "--engine", "ray", "-o"], bench.options.runs)
+        bench.rates["start.ray_seconds"] = size_of([max(seconds - rest, 0.0) for seconds in runs], on)
+
+
+def _times(bench: Bench, name: str, command: Sequence[str], runs: int) -> list[float]:
+    """Seconds of some runs, each of which writes elsewhere."""
+    lines = [[*command, str(bench.path(f"few-{name}", SUFFIXES.get(name, "")))] for _ in range(runs)]
+    return [seconds_of(lambda line=line: _run(line)) for line in lines]  # type: ignore[misc]
 
 
 def _told(bench: Bench, stage: str) -> float:
