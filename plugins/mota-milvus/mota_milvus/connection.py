@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections import Counter
@@ -21,6 +22,8 @@ CONNECT_S, ANSWER_S, FLUSH_S = 20, 60, 3600
 """Seconds that a connection, an answer, and all rows of a collection on the disk may take."""
 BYTES_AT_ONCE = 4 << 20
 """Of vectors in one message: servers refuse those of more than 64 MB, and pass on smaller ones."""
+OWN: dict[str, Any] = {"dedicated": True, "grpc_options": {"grpc.use_local_subchannel_pool": 1}}
+"""A channel for each client: one that lost its server must not make those wait that look for it anew."""
 _users: Counter[str] = Counter()
 _lock = threading.Lock()
 
@@ -40,9 +43,10 @@ class Connection:
             needed("milvus_lite", "lite", "a file of Milvus")
         from pymilvus import MilvusClient, MilvusException
 
+        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it would log a traceback of each error besides
         with _lock:
             try:
-                client = MilvusClient(uri, token=os.environ.get(TOKEN, ""), timeout=CONNECT_S, dedicated=True)
+                client = MilvusClient(uri, token=os.environ.get(TOKEN, ""), timeout=CONNECT_S, **OWN)
             except MilvusException as error:
                 raise _unreachable(uri, error) from error
             _users[uri] += 1
@@ -164,4 +168,6 @@ def _unreachable(uri: str, error: Exception) -> MotaError:
 
 
 def _one_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    """What went wrong, without what pymilvus writes around it."""
+    said = getattr(error, "message", "") or str(error)
+    return next(iter(said.splitlines()), type(error).__name__)
