@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ from motacli.models import BackboneChoice, load_backbone
 from motacli.plugins import PluginHost, load_plugins
 
 _LOCAL = "local"
+_PATIENCE = 10.0
+"""Seconds that a cluster has to answer."""
 
 
 @contextmanager
@@ -138,12 +141,18 @@ def _connect(ray: Any, options: ClusterOptions) -> None:
     address = options.address or os.environ.get("RAY_ADDRESS") or _LOCAL
     own = {"num_cpus": available_cores(), "include_dashboard": False} if address == _LOCAL else {}
     try:
+        _require_answer(address)
         ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **own)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        said = " ".join(str(error).split())
+        what = "Ray does not start" if address == _LOCAL else f"no Ray cluster can be reached at {address}"
         raise MotaError(
-            f"no Ray cluster can be reached at {address}: {said}"
-            if address != _LOCAL
-            else f"Ray does not start: {said}",
+            f"{what}: {' '.join(str(error).split())}",
             "`ray start --head` starts one; without --ray-address it is started for this command alone",
         ) from error
+
+
+def _require_answer(address: str) -> None:
+    """Raise `OSError` where nothing listens at a host's port, which Ray would try again and again for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()

@@ -141,7 +141,9 @@ def cluster_of_nodes() -> Iterator[Any]:
     import ray
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    notices = {"health_check_period_ms": 1000, "health_check_failure_threshold": 3}
+    head = {"num_cpus": 0, "include_dashboard": False, "_system_config": notices}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         for _ in range(NODES):
             cluster.add_node(num_cpus=CPUS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -75,3 +76,16 @@ def test_without_ray(
     words = ["cache", str(tmp_path), "-o", str(tmp_path / "f.h5"), "--engine", "ray"]
     assert mota(words, host=host) == 2
     assert "pip install 'mota[ray]'" in capsys.readouterr().err
+
+
+def test_an_address_where_nobody_answers(
+    host: PluginHost, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        (tmp_path / "a.png").touch()
+        words = ["cache", str(tmp_path), "-o", str(tmp_path / "f.h5"), "--engine", "ray", "--ray-address", address]
+        assert mota(words, host=host) == 1
+    assert f"no Ray cluster can be reached at {address}" in capsys.readouterr().err

@@ -138,6 +138,7 @@ def test_the_bench(engine: RayEngine, monkeypatch: pytest.MonkeyPatch) -> None:
         RayCase("ray", 3).check(inputs, np.zeros((3, 2)), np.ones((3, 2)))
 
 
+@pytest.mark.thorough
 def test_a_killed_driver(trial: Trial, cluster: Any, engine: RayEngine) -> None:
     kept = killed_driver(trial, "driver", cluster.address, after=3)
     progress = Doing()
