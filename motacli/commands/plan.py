@@ -96,11 +96,18 @@ Builds = Annotated[
     int, typer.Option("--builds", min=1, help="Parts of the source that are built at once.", rich_help_panel=_MACHINES)
 ]
 EngineOption = Annotated[Engine, typer.Option("--engine", help="As of `mota cache`.", rich_help_panel=_MACHINES)]
-GpuHour = Annotated[float, typer.Option("--price-per-gpu-hour", min=0.0, rich_help_panel=_PRICES)]
-CoreHour = Annotated[float, typer.Option("--price-per-core-hour", min=0.0, rich_help_panel=_PRICES)]
-GbMonth = Annotated[float, typer.Option("--price-per-gb-month", min=0.0, rich_help_panel=_PRICES)]
+GpuHour = Annotated[
+    float,
+    typer.Option("--price-per-gpu-hour", min=0.0, help="Of a GPU, while a command uses any.", rich_help_panel=_PRICES),
+]
+CoreHour = Annotated[float, typer.Option("--price-per-core-hour", min=0.0, help="Of a core.", rich_help_panel=_PRICES)]
+GbMonth = Annotated[
+    float, typer.Option("--price-per-gb-month", min=0.0, help="Of a GB that is kept.", rich_help_panel=_PRICES)
+]
 Months = Annotated[float, typer.Option("--months", min=0.0, help="How long results are kept.", rich_help_panel=_PRICES)]
-GbNetwork = Annotated[float, typer.Option("--price-per-gb-network", min=0.0, rich_help_panel=_PRICES)]
+GbNetwork = Annotated[
+    float, typer.Option("--price-per-gb-network", min=0.0, help="Of a GB of traffic.", rich_help_panel=_PRICES)
+]
 TokenPrice = Annotated[
     str | None,
     typer.Option("--price", metavar="IN,OUT", help="Price of a million tokens in and out.", rich_help_panel=_PRICES),
