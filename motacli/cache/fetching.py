@@ -13,13 +13,13 @@ from motacli.cache.decoding import Row
 from motacli.contracts import ImageRef
 from motacli.datasets import image_bytes
 from motacli.encoding import ahead
-from motacli.errors import MotaError
+from motacli.errors import DataError
 from motacli.remote.urls import is_remote
 
 FETCHERS = 16
 """Threads that fetch: pictures with a URL each take a request each."""
 
-Fetched = tuple[ImageRef, str | None, bytes | MotaError | None]
+Fetched = tuple[ImageRef, str | None, bytes | DataError | None]
 """A row with its picture's file or why there is none, and nothing where the picture is on this machine."""
 
 
@@ -38,5 +38,5 @@ def _fetch(row: Row) -> Fetched:
         return ref, caption, None
     try:
         return ref, caption, image_bytes(ref)
-    except MotaError as error:
+    except DataError as error:
         return ref, caption, error

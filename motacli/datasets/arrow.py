@@ -7,6 +7,7 @@ member says besides where its batch of rows is, and which one of them it is: ``c
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -173,14 +174,26 @@ def _read_remote(path: Path, member: str) -> bytes:
     if not (offset.isdecimal() and row.isdecimal()):
         raise missing(path, member)
     with explained(path):
-        with _reading:  # or threads would all fetch the same batch
+        with _batches.lock:  # or threads would all fetch the same one
             batch = _batch(path, version(path), int(offset))
         if name not in batch.schema.names or int(row) >= batch.num_rows:
             raise missing(path, member)
         return picture_bytes(batch.column(name)[int(row)].as_py(), path, member)
 
 
-_reading = Lock()
+class _Batches:
+    """Who may fetch a batch; a forked process does not wait for a thread that it does not have."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        self.lock = Lock()
+
+
+_batches = _Batches()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_batches.renew)
 
 
 @lru_cache(maxsize=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Hashable, Iterator
@@ -109,6 +110,10 @@ class _Pictures:
 def _pictures(path: Path, version: Hashable, name: str) -> _Pictures:
     with explained(path):
         return _Pictures(path, name)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pictures.cache_clear)  # another thread may be reading by one
 
 
 def _opened(path: Path) -> Any:

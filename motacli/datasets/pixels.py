@@ -45,7 +45,7 @@ def open_image(ref: ImageRef, file: bytes | None = None) -> Image.Image:
     Transparency is dropped, 16-bit greys are scaled to 8 bits, EXIF orientation is not applied (as in CLIP's own
     pipelines). Converting before resizing is what Hugging Face's CLIP processor does; open_clip's transform resizes
     first, which differs for palette and RGBA files only. `DataError` names a file that is missing or cannot be decoded,
-    `MotaError` one at a URL that cannot be had.
+    or cannot be had from where it is.
     """
     if file is None and (ref.member or is_remote(ref.path)):
         file = image_bytes(ref)
@@ -66,7 +66,7 @@ def open_image(ref: ImageRef, file: bytes | None = None) -> Image.Image:
 
 
 def image_bytes(ref: ImageRef) -> bytes:
-    """A picture's file as it is stored, wherever that is; `MotaError` where it is missing or cannot be read."""
+    """A picture's file as it is stored, wherever that is; `DataError` where it is missing or cannot be read."""
     if ref.member:
         return kept_bytes(ref)
     try:

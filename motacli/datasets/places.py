@@ -15,7 +15,7 @@ SEQUENTIAL = 1 << 20
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file. Remotely that takes a request; `MotaError` where it is not answered."""
+    """Whether there is such a file. Remotely that takes a request; `DataError` where it is not answered."""
     if is_remote(path):
         from motacli.remote import files
 
@@ -62,7 +62,9 @@ def read_text(path: Path) -> str:
     try:
         return read_bytes(path).decode("utf-8-sig")
     except DataError as error:
-        raise FileNotFoundError(shown(path)) from error
+        if error.message.startswith("no such file"):
+            raise FileNotFoundError(shown(path)) from error
+        raise
 
 
 def read_bytes(path: Path) -> bytes:

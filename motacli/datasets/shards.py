@@ -28,7 +28,7 @@ TEXTS = ("txt", "caption", "text")
 CAPTION_KEYS = ("caption", "text", "title")
 _ENDINGS = tuple(f".{ending}" for ending in (*TEXTS, "json"))
 LONGEST = 1 << 20
-"""Bytes of a remote caption that are taken along; the index of a shard holds 10,000 of them."""
+"""Bytes of a remote caption that is taken along; what is longer is read again when its row comes."""
 _PLACED = re.compile(r"(.*)@(\d+)\+(\d+)", re.DOTALL)
 
 

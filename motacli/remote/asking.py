@@ -21,7 +21,7 @@ _PASSING = (408, 425, 429)
 
 
 def asked(path: Path, call: Callable[[], T]) -> T:
-    """What a request gives. `DataError` where there is no such file, `MotaError` where it cannot be had."""
+    """What a request gives; `DataError` where there is no such file, or it cannot be had."""
     for pause in (*PAUSES, None):
         try:
             return call()
@@ -35,28 +35,28 @@ def asked(path: Path, call: Callable[[], T]) -> T:
     raise AssertionError("the last try returns or raises")
 
 
-def explained(path: Path, error: BaseException) -> MotaError:
+def explained(path: Path, error: BaseException) -> DataError:
     """What there is to say about a request that failed."""
     where, status, error = shown(path), _status(error), _true_cause(error)
     if isinstance(error, FileNotFoundError) or status in (404, 410):
         return DataError(f"no such file: {where}")
     if isinstance(error, PermissionError) or status in (401, 403) or _name(error) in _NEVER:
         said = f"{status}" if status else _first_line(error)
-        return MotaError(f"{where} may not be read: {said}", "are the credentials there, and the right ones?")
+        return DataError(f"{where} may not be read: {said}", "are the credentials there, and the right ones?")
     if isinstance(error, ValueError) and "range requests" in str(error):
-        return MotaError(
+        return DataError(
             f"{where}: its server gives whole files only", "download it, or serve it where ranges can be asked for"
         )
     return _unreachable(where, error)
 
 
-def is_missing(error: MotaError) -> bool:
+def is_missing(error: DataError) -> bool:
     """Whether an error of `asked` says that there is no such file."""
-    return isinstance(error, DataError) and error.message.startswith("no such file")
+    return error.message.startswith("no such file")
 
 
-def _unreachable(where: str, error: BaseException) -> MotaError:
-    return MotaError(f"{where} cannot be read: {_first_line(error)}", "is the address right, and the network there?")
+def _unreachable(where: str, error: BaseException) -> DataError:
+    return DataError(f"{where} cannot be read: {_first_line(error)}", "is the address right, and the network there?")
 
 
 def _may_pass(error: Exception) -> bool:

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from motacli.errors import DataError, MotaError
+from motacli.errors import DataError
 from motacli.remote.asking import asked, is_missing
 from motacli.remote.filesystems import file_system
 from motacli.remote.ranges import LEAST, Ranges
@@ -52,7 +52,7 @@ def version(path: Path) -> Version:
         raise DataError(f"no such file: {shown(path)}", "it is a folder")
     size = found.get("size")
     if size is None:
-        raise MotaError(f"{shown(path)}: its server does not say how large it is", "download it first")
+        raise DataError(f"{shown(path)}: its server does not say how large it is", "download it first")
     marks = {str(key).lower(): value for key, value in found.items()}
     created = marks.get("created")
     return Version(
@@ -61,11 +61,11 @@ def version(path: Path) -> Version:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file; `MotaError` where that cannot be found out."""
+    """Whether there is such a file; `DataError` where that cannot be found out."""
     system, name = file_system(path)
     try:
         return asked(path, partial(system.info, name)).get("type") != "directory"
-    except MotaError as error:
+    except DataError as error:
         if is_missing(error):
             return False
         raise
@@ -75,7 +75,7 @@ def is_folder(path: Path) -> bool:
     """Whether files have names that begin with this one and a slash."""
     try:
         return bool(entries(path))
-    except MotaError as error:
+    except DataError as error:
         if is_missing(error):
             return False
         raise

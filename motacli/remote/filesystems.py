@@ -24,8 +24,8 @@ STALLED = 60.0
 def file_system(path: Path) -> tuple[Any, str]:
     """The file system of a URL, and what the file is called there.
 
-    Raises `UsageError` where a package is missing, `DataError` for a scheme that nobody knows, `MotaError` where the
-    file system does not start.
+    Raises `UsageError` where a package is missing, `DataError` for a scheme that nobody knows and where the file system
+    does not start.
     """
     scheme = str(path).partition(":")[0].lower()
     known = known_implementations.get(scheme)

@@ -210,7 +210,7 @@ def _row_key(row: ImageText, looks: bool) -> int:
 def _pixels_digest(image: ImageRef) -> str:
     try:
         return hashlib.sha256(image_bytes(image)).hexdigest()
-    except MotaError:
+    except DataError:
         return "unreadable"  # the generator refuses the row and says why
 
 

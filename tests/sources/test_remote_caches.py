@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -124,3 +125,9 @@ def test_commands(server: Served, shards: Path, tmp_path: Path, capsys: pytest.C
     assert b"me:pw" not in written and "me:pw" not in "".join(capsys.readouterr())
     config = json.loads((tmp_path / "phi" / "config.json").read_text())
     assert config["train-inversion"]["captions"] == f"{server.url.replace('http://', 'http://***@')}/c.txt"
+
+
+def test_a_missing_package_is_no_broken_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "t.csv").write_text("image,caption\nabfs://b/1.png,a dog\n")
+    monkeypatch.setitem(sys.modules, "adlfs", None)
+    assert run("cache", tmp_path / "t.csv", "-o", tmp_path / "f.h5") == 2
