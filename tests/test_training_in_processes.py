@@ -101,7 +101,8 @@ def test_one_two_and_four_processes_are_the_same_after_fifty_steps(
     network: str, features: Path, tmp_path: Path
 ) -> None:
     for size in (1, 2, 4):
-        assert_one_voice(together(tmp_path / "said", size, mota(*words(network, features, tmp_path / str(size), 50))))
+        task = mota(*words(network, features, tmp_path / str(size), 50, "--batch-size", "32"))
+        assert_one_voice(together(tmp_path / "said", size, task))
     for size in (2, 4):
         assert_near(tmp_path / "1", tmp_path / str(size))
 
