@@ -24,6 +24,9 @@ Rows = Annotated[int, typer.Option("--rows", min=64, help="Rows of the larger of
 Runs = Annotated[int, typer.Option("--runs", min=1, help="Runs of each; medians are kept.")]
 Stages = Annotated[str | None, typer.Option("--stages", help="Only what these need, as cache,triplets.")]
 EngineOption = Annotated[Engine, typer.Option("--engine", help="ray: how long a cluster takes to start, too.")]
+LLMRows = Annotated[
+    int, typer.Option("--llm-rows", min=8, help="Rows of the larger run of a language model, which costs its tokens.")
+]
 Workers = Annotated[int, typer.Option("--workers", min=0, help="Threads that decode ahead of the encoder.")]
 
 
@@ -44,6 +47,7 @@ def measure(
     rows: Rows = 1500,
     runs: Runs = 3,
     stages: Stages = None,
+    llm_rows: LLMRows = 256,
     llm_url: options.LLMUrl = None,
     llm_model: options.LLMModel = None,
     concurrency: options.Concurrency = None,
@@ -71,6 +75,7 @@ def measure(
         rows=rows,
         runs=runs,
         stages=tuple(name for name in (stages or "").split(",") if name),
+        llm_rows=llm_rows,
         llm_url=llm_url,
         llm_model=llm_model,
         concurrency=concurrency or 32,

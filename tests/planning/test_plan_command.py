@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from llm_server import LLMServer
 from places import REPOSITORY
 
 from motacli.cli import main
@@ -114,7 +115,11 @@ def test_measured_rates_make_a_plan(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], host: PluginHost, tiny_backbone: Any
 ) -> None:
     path = tmp_path / "rates.toml"
-    rates = measured_rates(path, host, "--stages", "cache,triplets")
+    with LLMServer() as server:
+        model = ("--llm-url", server.url, "--llm-model", "x", "--llm-rows", "16", "--concurrency", "4")
+        rates = measured_rates(path, host, "--stages", "cache,triplets", *model)
+    assert rates.values["llm.prompt_tokens_per_request"].value == 100  # what the server says of each
+    assert rates.values["llm.latency_seconds"].value > 0
     decoded = rates.values["decode.pictures_per_second_per_core"]
     assert decoded.on == "cache" and rates.conditions["cache"]["fingerprint"] == tiny_backbone.fingerprint()
     told = {"model", "device", "batch_size", "threads", "workers", "versions", "date", "cpu", "rows", "runs"}
@@ -122,9 +127,10 @@ def test_measured_rates_make_a_plan(
     assert {rate.on for rate in rates.values.values()} == set(rates.conditions)
     capsys.readouterr()
     asked = ("--pictures", "12000", "--triplets", "9000", "--stages", "cache,triplets", "--json")
-    code, out, _ = run(capsys, host, "--rates", str(path), *asked)
-    found = json.loads(out)
-    assert code == 0 and {step["stage"] for step in found["steps"]} == {"cache", "triplets"}
+    for generator in ("rules", "llm"):
+        code, out, _ = run(capsys, host, "--rates", str(path), *asked, "--generator", generator)
+        found = json.loads(out)
+        assert code == 0 and {step["stage"] for step in found["steps"]} == {"cache", "triplets"}
     assert found["rates"]["data.joint_dim"]["value"] == tiny_backbone.joint_dim
     code, _, err = run(capsys, host, "measure", "-o", str(path))
     assert code == 1 and "exists already" in err

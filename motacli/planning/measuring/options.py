@@ -13,8 +13,8 @@ class MeasureOptions:
     """``pictures`` are rows with captions of any kind that `open_source` reads; None draws some.
 
     ``rows`` are those of the larger run, of which the smaller has a quarter; medians are over ``runs``. ``stages`` are
-    the stages whose rates are wanted, all of them if there are none. A language model is asked only where ``llm_url``
-    says of whom, and a Ray cluster is started only for the ``engine`` ray.
+    the stages whose rates are wanted, all of them if there are none. A language model is asked, about ``llm_rows``,
+    only where ``llm_url`` says of whom, and a Ray cluster is started only for the ``engine`` ray.
     """
 
     choice: BackboneChoice
@@ -28,6 +28,7 @@ class MeasureOptions:
     stages: tuple[str, ...] = ()
     llm_url: str | None = None
     llm_model: str | None = None
+    llm_rows: int = 256
     concurrency: int = 32
     engine: Literal["local", "ray"] = "local"
 

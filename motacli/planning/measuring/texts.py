@@ -8,7 +8,7 @@ from pathlib import Path
 from motacli.bench.loopback import Loopback
 from motacli.contracts import Outcome, TripletGenerator
 from motacli.planning.measuring.bench import Bench, lengths
-from motacli.planning.measuring.timing import LEAST, mean_of, rate_of, seconds_of, slopes
+from motacli.planning.measuring.timing import LEAST, mean_of, rate_of, seconds_of, size_of, slopes
 from motacli.planning.rates import Rate
 from motacli.triplets.pipeline import TripletReport, generate, load_generator
 
@@ -40,15 +40,14 @@ def measure_llm(bench: Bench) -> None:
     asking = {"concurrency": options.concurrency}
     client = {"url": options.llm_url, "model": options.llm_model}
     generator = load_generator(bench.host, "llm", {"llm": client, "asking": asking})
-    waited: list[float] = []
+    small, large = options.llm_rows // 4, options.llm_rows
     reports: list[TripletReport] = []
-    for _ in range(options.runs):
-        pairs = _pairs(bench, generator, runs=1, reports=reports)
-        waited.append(options.concurrency * slopes(pairs, options.rows - options.small)[0])
+    pairs = [_pair(bench, generator, small, large, reports) for _ in range(options.runs)]
     report = reports[-1]
     per_row = report.requests / report.rows
+    waited = [options.concurrency * seconds / per_row for seconds in slopes(pairs, large - small)]
     values = {
-        "latency_seconds": Rate(sorted(waited)[len(waited) // 2] / per_row, min(waited), max(waited), on),
+        "latency_seconds": size_of(waited, on),
         "triplets_per_row": Rate(report.triplets / report.rows, on=on),
         "rejects_per_row": Rate(sum(report.rejected.values()) / report.rows, on=on),
         "requests_per_row": Rate(per_row, on=on),
@@ -64,21 +63,25 @@ def _client(bench: Bench, on: str) -> Rate:
     server = Loopback.start(0.0)
     asking = {"concurrency": bench.options.concurrency}
     generator = load_generator(bench.host, "llm", {"llm": {"url": server.url, "model": "loopback"}, "asking": asking})
-    _pairs(bench, generator, runs=1)
+    _written(bench, generator, bench.options.small)
     return rate_of(slopes(_pairs(bench, generator), bench.options.rows - bench.options.small), on)
 
 
-def _pairs(
-    bench: Bench, generator: TripletGenerator, runs: int = 0, reports: list[TripletReport] | None = None
-) -> list[tuple[float, float]]:
+def _pairs(bench: Bench, generator: TripletGenerator) -> list[tuple[float, float]]:
     """Seconds of smaller and larger runs."""
-    kept = reports if reports is not None else []
+    sizes = bench.options.small, bench.options.rows
+    return [_pair(bench, generator, *sizes, reports=[]) for _ in range(bench.options.runs)]
+
+
+def _pair(
+    bench: Bench, generator: TripletGenerator, small: int, large: int, reports: list[TripletReport]
+) -> tuple[float, float]:
+    """Seconds of a smaller and a larger run, whose reports are kept."""
 
     def seconds(rows: int) -> float:
-        return seconds_of(lambda: kept.append(_written(bench, generator, rows)))
+        return seconds_of(lambda: reports.append(_written(bench, generator, rows)))
 
-    sizes = bench.options.small, bench.options.rows
-    return [(seconds(sizes[0]), seconds(sizes[1])) for _ in range(runs or bench.options.runs)]
+    return seconds(small), seconds(large)
 
 
 def _written(bench: Bench, generator: TripletGenerator, rows: int) -> TripletReport:
