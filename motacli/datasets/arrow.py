@@ -18,7 +18,7 @@ from typing import Any
 
 from motacli.contracts import ImageRef, ImageText
 from motacli.datasets.columns import USUAL, Columns, Found, image_at, image_text
-from motacli.datasets.places import open_binary, version
+from motacli.datasets.places import open_raw, version
 from motacli.errors import DataError
 from motacli.extras import needed
 from motacli.remote.urls import folder_of, is_remote, shown, stem_of
@@ -150,7 +150,7 @@ def explained(path: Path) -> Iterator[None]:
 def arrow_file(path: Path) -> Any:
     """A file as pyarrow takes it: a local one mapped into memory."""
     pyarrow = needed("pyarrow", EXTRA, shown(path))
-    return pyarrow.PythonFile(open_binary(path), "r") if is_remote(path) else pyarrow.memory_map(str(path))
+    return pyarrow.PythonFile(open_raw(path), "r") if is_remote(path) else pyarrow.memory_map(str(path))
 
 
 def _stream(path: Path) -> tuple[Any, Any]:

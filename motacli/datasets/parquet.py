@@ -16,7 +16,7 @@ from typing import Any
 from motacli.contracts import ImageText
 from motacli.datasets.arrow import EXTRA, explained, missing, picture_bytes, place_of, rows, storage
 from motacli.datasets.columns import USUAL, Columns, Found
-from motacli.datasets.places import open_binary, version
+from motacli.datasets.places import open_raw, version
 from motacli.extras import needed
 from motacli.remote.urls import is_remote, shown
 
@@ -119,7 +119,7 @@ if hasattr(os, "register_at_fork"):
 def _opened(path: Path) -> Any:
     # Without these settings pyarrow takes in whole row groups, which may be the whole file.
     parquet = needed("pyarrow.parquet", EXTRA, shown(path))
-    return parquet.ParquetFile(open_binary(path) if is_remote(path) else path, pre_buffer=False, buffer_size=1 << 16)
+    return parquet.ParquetFile(open_raw(path) if is_remote(path) else path, pre_buffer=False, buffer_size=1 << 16)
 
 
 def _leaf(name: str, kind: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Hashable
+from io import RawIOBase
 from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import BinaryIO, TextIO
 
 from motacli.errors import DataError
 from motacli.remote.urls import is_remote, shown
@@ -39,19 +40,22 @@ def exists(path: Path) -> bool:
     return path.exists()
 
 
+def open_raw(path: Path) -> RawIOBase:
+    """A remote file for those who have buffers of their own; `DataError` where it is missing."""
+    from motacli.remote.files import RemoteFile
+
+    return RemoteFile(path, SEQUENTIAL)
+
+
 def open_binary(path: Path) -> BinaryIO:
     """A file to read from one end to the other, with jumps; `DataError` where a remote one is missing."""
-    if is_remote(path):
-        from motacli.remote.files import RemoteFile
-
-        return cast(BinaryIO, RemoteFile(path, SEQUENTIAL))
-    return path.open("rb")
+    return io.BufferedReader(open_raw(path), SEQUENTIAL) if is_remote(path) else path.open("rb")
 
 
 def open_text(path: Path, newline: str | None = None) -> TextIO:
     """A text file in UTF-8, with or without a mark in front."""
     if is_remote(path):
-        return io.TextIOWrapper(io.BufferedReader(open_binary(path), SEQUENTIAL), "utf-8-sig", newline=newline)  # type: ignore[type-var]
+        return io.TextIOWrapper(open_binary(path), "utf-8-sig", newline=newline)
     return path.open(encoding="utf-8-sig", newline=newline)
 
 

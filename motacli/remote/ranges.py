@@ -62,11 +62,10 @@ class Ranges:
     def _piece(self, start: int, stop: int, least: int) -> _Piece:
         """The piece that holds ``start``, fetched by whoever asks first."""
         with self._lock:
-            # One that was asked for ahead may have failed long ago.
-            self._pieces = [one for one in self._pieces if not one.failed]
             piece = next((one for one in reversed(self._pieces) if one.start <= start < one.stop), None)
-            made = piece is None
-            if piece is None:
+            made = piece is None or piece.failed  # as one that was asked for ahead may have done long ago
+            if piece is None or made:
+                self._pieces = [one for one in self._pieces if not one.failed]
                 piece = self._new(start, max(least, self._doubled(start), stop - start))
             following = self._following(piece, start)
             self._keep(*(one for one in (piece, following) if one is not None and one.stop - one.start <= MOST))
