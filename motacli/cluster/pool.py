@@ -73,6 +73,19 @@ class Pool:
         Raises `MotaError` where a unit's actors die again and again, and where none comes to life.
         """
         flying: dict[Any, _Call] = {}
+        try:
+            yield from self._run(call, units, look, flying)
+        finally:
+            for left in flying.values():  # nobody waits for it any more
+                left.member.load -= 1
+
+    def _run(
+        self,
+        call: Callable[[Any, Any], Any],
+        units: Iterator[Any],
+        look: Callable[[], None],
+        flying: dict[Any, _Call],
+    ) -> Generator[Any, None, None]:
         again: deque[_Call] = deque()
         more, begun = True, time.monotonic()
         while len(self._members) + len(self._starting) < self.size:

@@ -79,8 +79,9 @@ def test_pictures_decoded_in_processes(trial: Trial, engine: RayEngine, tmp_path
 
 
 def test_strict_stops_at_a_broken_picture(trial: Trial, engine: RayEngine, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"cannot decode .*00\.png: image file is truncated"):
-        build_cache(tmp_path / "f.h5", MAKER(), open_source(trial.source), batch_size=BATCH, engine=engine)
+    for _ in range(3):  # what was under way does not count as work for the next
+        with pytest.raises(DataError, match=r"cannot decode .*00\.png: image file is truncated"):
+            build_cache(tmp_path / "f.h5", MAKER(), open_source(trial.source), batch_size=BATCH, engine=engine)
 
 
 def test_pictures_that_only_this_machine_has(
