@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from motacli.cli import main
 from motacli.datasets import open_source
 from motacli.errors import MotaError
 from motacli.inversions import training
+from motacli.meeting import fresh_store
 from motacli.parallel import World, joined_world
 from motacli.runs import partial_path
 from motacli.shared_runs import shared_run
@@ -130,6 +132,21 @@ def test_gradients_are_those_of_the_whole_batch(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------------------------------------- killed
+
+
+def test_processes_of_an_earlier_start_are_not_met() -> None:
+    """Whose questions and answers are still in the store, as the agent of ``torchrun`` leaves them."""
+    from torch.distributed import HashStore  # type: ignore[attr-defined]
+
+    store = HashStore()
+    for start in range(2):
+        with ThreadPoolExecutor(3) as pool:
+            found = list(pool.map(lambda rank: fresh_store(store, rank, 3, 20), range(3)))
+        assert not any(each.check(["address"]) for each in found)
+        found[1].set("address", str(start))
+        assert [each.get("address") for each in found] == [str(start).encode()] * 3
+    with pytest.raises(RuntimeError, match="of 4 processes number 3 has not come"), ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda rank: fresh_store(store, rank, 4, 0.2), range(3)))
 
 
 def killing(monkeypatch: pytest.MonkeyPatch, rank: int, step: int) -> None:
