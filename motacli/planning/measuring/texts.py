@@ -12,10 +12,15 @@ from motacli.planning.measuring.timing import LEAST, mean_of, rate_of, seconds_o
 from motacli.planning.rates import Rate
 from motacli.triplets.pipeline import TripletReport, generate, load_generator
 
+FURTHER = 4
+"""How many times as many rows triplets are written of by rule as pictures are encoded, if there are so many."""
+
 
 def measure_rules(bench: Bench) -> tuple[Path, Path]:
     """Put the rates of the rule generator on the bench; gives triplets of the smaller and of the larger run."""
-    options, on = bench.options, bench.condition("triplets", generator="rules")
+    options = bench.options
+    rows = sum(1 for _ in bench.rows(0, FURTHER * options.rows))  # a row takes so little that more are needed
+    on = bench.condition("triplets", generator="rules", rows=f"{rows // 4} and {rows}")
     generator = load_generator(bench.host, "rules", {})
     outcomes: list[Outcome] = []
 
@@ -25,7 +30,7 @@ def measure_rules(bench: Bench) -> tuple[Path, Path]:
     edit()
     edited = [seconds_of(edit) / len(bench.items) for _ in range(options.runs)]
     small, large = _files(bench, generator, options.small), _files(bench, generator, options.rows)
-    written = slopes(_pairs(bench, generator), options.rows - options.small)
+    written = slopes(_pairs(bench, generator, rows // 4, rows), rows - rows // 4)
     bench.rates["rules.rows_per_second_per_core"] = rate_of(edited, on)
     alone = sorted(edited)[len(edited) // 2]
     bench.rates["rules.journal_per_second"] = rate_of([max(one - alone, LEAST) for one in written], on)
@@ -64,13 +69,13 @@ def _client(bench: Bench, on: str) -> Rate:
     asking = {"concurrency": bench.options.concurrency}
     generator = load_generator(bench.host, "llm", {"llm": {"url": server.url, "model": "loopback"}, "asking": asking})
     _written(bench, generator, bench.options.small)
-    return rate_of(slopes(_pairs(bench, generator), bench.options.rows - bench.options.small), on)
+    small, large = bench.options.small, bench.options.rows
+    return rate_of(slopes(_pairs(bench, generator, small, large), large - small), on)
 
 
-def _pairs(bench: Bench, generator: TripletGenerator) -> list[tuple[float, float]]:
+def _pairs(bench: Bench, generator: TripletGenerator, small: int, large: int) -> list[tuple[float, float]]:
     """Seconds of smaller and larger runs."""
-    sizes = bench.options.small, bench.options.rows
-    return [_pair(bench, generator, *sizes, reports=[]) for _ in range(bench.options.runs)]
+    return [_pair(bench, generator, small, large, reports=[]) for _ in range(bench.options.runs)]
 
 
 def _pair(
