@@ -60,6 +60,14 @@ class Abandoned(Exception):
 
 
 @dataclass
+class Heard:
+    """The last request that a server answered, and when; kept, it says later that the server was there."""
+
+    request: ChatRequest | None = None
+    at: float = field(default_factory=time.monotonic)
+
+
+@dataclass
 class _Tries:
     """What became of one request so far: how often it was sent, and how many attempts in a row were in vain.
 
@@ -103,13 +111,13 @@ class Asker:
     all that are under way have used up theirs, one that was answered before is asked again to tell which it is.
     """
 
-    def __init__(self, client: LLMClient, options: AskOptions, seed: int = 0) -> None:
+    def __init__(self, client: LLMClient, options: AskOptions, seed: int = 0, heard: Heard | None = None) -> None:
         self.client, self.options = client, options
         self.stopping = asyncio.Event()
         self._pace = Pace(options.concurrency)
         self._random = Random(seed)
-        self._answered = time.monotonic()
-        self._good: ChatRequest | None = None
+        self._heard = heard or Heard()
+        self._heard.at = time.monotonic()
         self._active = self._at_end = 0
         self._probing = False
         inline = inspect.iscoroutinefunction(client.complete)
@@ -158,8 +166,7 @@ class Asker:
             return await self._complete(request)
 
     def _alive(self, request: ChatRequest) -> None:
-        self._answered = time.monotonic()
-        self._good = request
+        self._heard.request, self._heard.at = request, time.monotonic()
 
     async def _raise_where_gone(self, request: ChatRequest, error: LLMError, tries: _Tries, final: bool) -> None:
         if error.remedy == "stop":
@@ -169,26 +176,26 @@ class Asker:
             return
         if error.reason == RATE_LIMIT:
             self._pace.slower()
-        silence = time.monotonic() - max(tries.reached, self._answered)
+        silence = time.monotonic() - max(tries.reached, self._heard.at)
         if (not error.reached and silence >= self.options.patience) or (final and await self._fails_everyone(tries)):
-            what = "is gone" if self._good else "does not answer"
+            what = "is gone" if self._heard.request else "does not answer"
             raise MotaError(
                 f"the language model {what}: {error.message}",
                 "start it or check its address; the same command then goes on where this one stopped",
             )
 
     async def _fails_everyone(self, tries: _Tries) -> bool:
-        """Whether nobody is answered for a while after a request used up its attempts, others being under way."""
-        if self._good is None:
+        """Whether nobody is answered for a while after a request used up its attempts."""
+        if self._heard.request is None:
             return True
         until = time.monotonic() + self.options.patience
         self._at_end += 1
         try:
-            while self._answered < tries.begun and self._active > 1:
+            while self._heard.at < tries.begun:
                 if time.monotonic() > until:
                     return True
                 if self._at_end == self._active and not self._probing:
-                    await self._probe(self._good, tries)
+                    await self._probe(self._heard.request, tries)
                 await self._pause(_LOOK_AGAIN)
         finally:
             self._at_end -= 1

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from motacli.contracts import LLMClient
 from motacli.interrupts import Interrupts
-from motacli.llms.asking import Abandoned, Asker, AskOptions
+from motacli.llms.asking import Abandoned, Asker, AskOptions, Heard
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -25,16 +25,19 @@ def answered(
     options: AskOptions,
     work: Callable[[Asker, J], Awaitable[R]],
     seed: int = 0,
+    heard: Heard | None = None,
 ) -> Iterator[R]:
     """What ``work(asker, job)`` makes of each job, in the order in which they end.
 
     On the first Ctrl-C no further job is begun, what is under way is waited for and passed on, and `KeyboardInterrupt`
-    is raised at the end; on the second it is raised at once. So is any error of ``work`` or of ``jobs``.
+    is raised at the end; on the second it is raised at once. So is any error of ``work`` or of ``jobs``. ``heard`` is
+    what is known of the server from an earlier call.
     """
     loop = asyncio.new_event_loop()
     try:
         with Interrupts() as interrupts:
-            yield from _Pool(loop, client, options, work, interrupts, seed).run(iter(jobs))
+            asker = Asker(client, options, seed, heard)
+            yield from _Pool(loop, asker, work, interrupts).run(iter(jobs))
         if interrupts.count:
             raise KeyboardInterrupt
     finally:
@@ -47,15 +50,13 @@ class _Pool:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        client: LLMClient,
-        options: AskOptions,
+        asker: Asker,
         work: Callable[[Asker, Any], Awaitable[Any]],
         interrupts: Interrupts,
-        seed: int,
     ) -> None:
         self._loop, self._work, self._interrupts = loop, work, interrupts
-        self._asker = Asker(client, options, seed)
-        self._most = AHEAD * options.concurrency
+        self._asker = asker
+        self._most = AHEAD * asker.options.concurrency
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ended: deque[asyncio.Task[Any]] = deque()
         self._something = asyncio.Event()
