@@ -42,21 +42,23 @@ class Listed:
         counts = np.bincount(targets.owners[found], minlength=len(targets))
         own = Ragged(targets.flat[found], np.cumsum([0, *counts]))
         if not found.any():
-            missed = targets.like(np.full(len(found), np.inf))
-            first = np.full(np.count_nonzero(targets.lengths), np.inf)
+            missed, first = _spread(np.empty(0), targets, found), np.full(np.count_nonzero(targets.lengths), np.inf)
             return TargetRanks(missed, missed, missed, first, first, np.zeros(len(targets), dtype=bool))
         ranks = private_ranks(queries, gallery, self.rows.sorted(), own)
         return TargetRanks(
-            *(_spread(each, targets, found) for each in (ranks.ranks, ranks.best, ranks.worst)),
-            *(_spread_first(each, targets, own, found) for each in (ranks.first_best, ranks.first_worst)),
-            tied=ranks.tied,
+            _spread(ranks.ranks.flat, targets, found),
+            _spread(ranks.best.flat, targets, found),
+            _spread(ranks.worst.flat, targets, found),
+            _spread_first(ranks.first_best, targets, own, found),
+            _spread_first(ranks.first_worst, targets, own, found),
+            ranks.tied,
         )
 
     def recall(self, rows: np.ndarray) -> float:
         """The share, in percent, of the exact ranking's best ``(Q, K)`` that stand among the first K here."""
         mine = self.rows.padded(-1)[:, : rows.shape[1]]
         hits = sum(np.isin(best, own).sum() for best, own in zip(rows, mine, strict=True))
-        return 100.0 * float(hits) / rows.size
+        return 100.0 * float(hits) / rows.size if rows.size else 100.0
 
 
 def list_best(
@@ -96,10 +98,10 @@ def depth(metrics: Sequence[str], keep_top: int = 0) -> int:
     return max([*(cut_off(name) for name in named if not name.startswith("Rsubset@")), keep_top]) or LEAST
 
 
-def _spread(ranks: Ragged, targets: Ragged, found: np.ndarray) -> Ragged:
+def _spread(ranks: np.ndarray, targets: Ragged, found: np.ndarray) -> Ragged:
     """Ranks of the targets that were found as those of all."""
     flat = np.full(len(found), np.inf)
-    flat[found] = ranks.flat
+    flat[found] = ranks
     return targets.like(flat)
 
 

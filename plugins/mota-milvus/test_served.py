@@ -101,7 +101,7 @@ def test_several_writers(server: Server, vectors: Vectors, tmp_path: Path, monke
     queries = vectors.units(np.arange(0, ROWS, 40))
     wanted = ExactStore(vectors, ExactOptions()).search(queries, 5)
     clients: list[str] = []
-    monkeypatch.setattr(connection, "BYTES_AT_ONCE", 100 * (4 * 32 + 16))
+    monkeypatch.setattr(connection, "BYTES_AT_ONCE", 50 * (4 * 32 + 16))
     opened = Connection.open.__func__  # type: ignore[attr-defined]
     monkeypatch.setattr(Connection, "open", classmethod(lambda cls, uri: clients.append(uri) or opened(cls, uri)))
     for lite in (True, False):
