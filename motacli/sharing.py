@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from motacli.contracts import Backbone
-from motacli.encoding import encode_texts
+from motacli.encoding import by_length, encode_batch, encode_texts, unique_rows
 from motacli.parallel import World
 
 _WORLD: ContextVar[World | None] = ContextVar("world", default=None)
@@ -50,13 +50,22 @@ def all_rows(own: Tensor, count: int) -> Tensor:
     return own if world.size == 1 else _All.apply(own, count, world)
 
 
-def encode_texts_shared(backbone: Backbone, texts: Sequence[str]) -> np.ndarray:
-    """`encode_texts`, of which every process computes a part: features ``(N, d)``, float32, not normalised."""
+def encode_texts_shared(backbone: Backbone, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
+    """`encode_texts`, each batch by one of the processes: features ``(N, d)``, float32, not normalised, bit by bit."""
     world = sharing_world()
     if world.size == 1:
-        return encode_texts(backbone, texts)
-    own = encode_texts(backbone, texts[world.part(len(texts))])
-    return world.gather(torch.from_numpy(own), len(texts)).numpy()
+        return encode_texts(backbone, texts, batch_size)
+    unique, rows = unique_rows(texts)
+    order = by_length(backbone, unique)
+    starts = range(0, len(order), batch_size)
+    own = starts[world.part(len(starts))]
+    made = torch.zeros(len(own), batch_size, backbone.joint_dim)
+    for batch, start in zip(made, own, strict=True):
+        some = [unique[number] for number in order[start : start + batch_size]]
+        batch[: len(some)] = torch.from_numpy(encode_batch(backbone, some))
+    features = np.empty((len(unique), backbone.joint_dim), np.float32)
+    features[order] = world.gather(made, len(starts)).flatten(0, 1)[: len(order)].numpy()
+    return features[rows]
 
 
 class _Own(torch.autograd.Function):
