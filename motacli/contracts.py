@@ -337,9 +337,10 @@ class TrainableInversion(Inversion, Protocol):
         """A trained network, frozen and in eval mode, and the record of its training.
 
         ``data`` are image features ``(N, d)`` and captions with their text features ``(N, d)``; ``watch`` says who is
-        told of the steps, where unfinished training is kept and resumed from, and what it is validated on. The record
-        is written to ``metrics.json`` as it is and holds at least the final ``loss``, ``recall_at_1`` among the first
-        1000 rows, ``rows``, ``steps``, ``seconds`` and a ``history`` of losses.
+        told of the steps, where unfinished training is kept and resumed from, what it is validated on, and which
+        processes (``watch.world``) train one network together: `motacli.inversions.training.fit_network` sees to all of
+        it. The record is written to ``metrics.json`` as it is and holds at least the final ``loss``, ``recall_at_1``
+        among the first 1000 rows, ``rows``, ``steps``, ``seconds`` and a ``history`` of losses.
         """
 
 
