@@ -31,6 +31,7 @@ COMMANDS = (
     "search",
     "serve",
     "bench",
+    "plan",
     "ls",
     "plugins",
 )

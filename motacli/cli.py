@@ -19,7 +19,8 @@ from motacli import __version__
 from motacli.commands.on_demand import Commands, RootGroup, Waiting, waiting_commands
 from motacli.commands.session import Session, add_everywhere_options
 from motacli.console import Console
-from motacli.errors import MotaError
+from motacli.errors import MotaError, UsageError
+from motacli.launch import is_another_process
 from motacli.plugins import PluginHost, clash, load_plugins
 from motacli.runs import explain
 
@@ -32,8 +33,10 @@ def main(argv: Sequence[str] | None = None, *, host: PluginHost | None = None) -
     # one that was interrupted stalls all. Training the tiny model on two busy cores took 5 to 30 times as long as
     # without spinning, which costs it a third of its speed on idle ones, where processes of one thread do better.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if is_another_process():  # or torch warns at length where the first has ended, which has said why
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     arguments = list(sys.argv[1:] if argv is None else argv)
-    console = Console()
+    console = Console(muted=is_another_process())
     try:
         host = host or load_plugins()
         app = build_app(host)
@@ -111,7 +114,9 @@ def _ambiguous(name: str, plugins: list[str]) -> Waiting:
 
 def _exit_code(error: BaseException, console: Console, host: PluginHost | None) -> int:
     """Report an exception on stderr and choose the exit code."""
-    if console.debug:
+    # A wrong command line is wrong in all processes; what else goes wrong may be this one's trouble alone.
+    console.muted &= isinstance(error, UsageError) or hasattr(error, "format_message")
+    if console.debug and not console.muted:
         traceback.print_exception(error)
     if isinstance(error, MotaError):
         console.error(error.message, error.hint)

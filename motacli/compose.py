@@ -66,11 +66,16 @@ class Spliced:
 
 
 def splice(
-    backbone: Backbone, prompts: Sequence[TokenPrompt], pseudo_words: Tensor, task_prompts: Tensor | None = None
+    backbone: Backbone,
+    prompts: Sequence[TokenPrompt],
+    pseudo_words: Tensor,
+    task_prompts: Tensor | None = None,
+    length: int = 0,
 ) -> Spliced:
     """Put pseudo-words ``(B, n, w)``, and task prompts ``(B, M, w)`` behind the start token, among token embeddings.
 
-    A prompt that would overrun the context loses its end, but never its first slot.
+    A prompt that would overrun the context loses its end, but never its first slot. ``L`` is as the longest prompt has
+    it, or ``length`` where that is more.
     """
     n = pseudo_words.shape[1]
     m = 0 if task_prompts is None else task_prompts.shape[1]
@@ -80,7 +85,7 @@ def splice(
         ids, starts = _lay_out(backbone, prompt, n, m)
         rows.append(ids)
         slots += [(number, at + k, k) for at in starts for k in range(n) if at + k < len(ids) - 1]
-    batch = pad_tokens(rows, backbone.device)
+    batch = pad_tokens(rows, backbone.device, length)
     embeddings = backbone.embed_tokens(batch.ids)
     row, at, which = torch.tensor(slots, dtype=torch.long, device=backbone.device).reshape(-1, 3).unbind(1)
     embeddings = embeddings.index_put((row, at), pseudo_words[row, which].to(embeddings.dtype))
@@ -89,6 +94,11 @@ def splice(
         before, behind = embeddings[:, :first], embeddings[:, first + m :]
         embeddings = torch.cat([before, task_prompts.to(embeddings.dtype), behind], dim=1)
     return Spliced(embeddings, batch.ends)
+
+
+def spliced_length(backbone: Backbone, prompts: Sequence[TokenPrompt], n: int) -> int:
+    """The ``L`` of such embeddings of these prompts, with ``n`` pseudo-words in each slot and without task prompts."""
+    return max((len(_lay_out(backbone, prompt, n, 0)[0]) for prompt in prompts), default=0)
 
 
 def _lay_out(backbone: Backbone, prompt: TokenPrompt, n: int, m: int) -> tuple[list[int], list[int]]:

@@ -51,11 +51,15 @@ class NullProgress:
 
 @dataclass(slots=True)
 class Console:
-    """The command line's two streams. ``json``, ``quiet`` and ``debug`` are the options of the same names."""
+    """The command line's two streams. ``json``, ``quiet`` and ``debug`` are the options of the same names.
+
+    One that is ``muted`` says nothing on stderr: of several processes the first speaks for all.
+    """
 
     json: bool = False
     quiet: bool = False
     debug: bool = False
+    muted: bool = False
     out: TextIO | None = None
     err: TextIO | None = None
     _bars: rich.progress.Progress | None = field(default=None, init=False, repr=False)
@@ -118,7 +122,7 @@ class Console:
 
     def track(self, items: Iterable[T], description: Description = "", total: int | None = None) -> Iterator[T]:
         """Pass ``items`` on under a bar with rate and time left: on a terminal, and unless ``--quiet``."""
-        if self.quiet or not self._err.isatty():
+        if self.quiet or self.muted or not self._err.isatty():
             yield from items
             return
         if total is None and isinstance(items, Sized):
@@ -148,6 +152,8 @@ class Console:
             self._bars = None
 
     def _say(self, line: str) -> None:
+        if self.muted:
+            return
         if self._bars is not None:  # above the live bars rather than through them
             self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
+from motacli.remote.urls import shown
+
 if TYPE_CHECKING:
     from typing import Self
 
@@ -37,7 +39,8 @@ class ImageRef:
 
     ``box`` is ``(x, y, width, height)`` in pixels for data sets that look at a region (GeneCIS attribute tasks);
     `motacli.datasets.open_image` applies the crop. ``member`` names the picture inside of ``path`` where that
-    holds several: a file of tar, Parquet or Arrow, or a data set on the Hugging Face hub (`motacli.datasets`).
+    holds several: a file of tar, Parquet or Arrow, or a data set on the Hugging Face hub (`motacli.datasets`). A
+    ``path`` may stand for a URL (`motacli.remote.urls`).
     """
 
     id: str
@@ -48,7 +51,7 @@ class ImageRef:
     @property
     def place(self) -> str:
         """Where the picture is, for messages and for telling pictures apart."""
-        where = f"{self.path}/{self.member}" if self.member else str(self.path)
+        where = f"{shown(self.path)}/{self.member}" if self.member else shown(self.path)
         return where if self.box is None else f"{where} {self.box}"
 
 
@@ -334,9 +337,10 @@ class TrainableInversion(Inversion, Protocol):
         """A trained network, frozen and in eval mode, and the record of its training.
 
         ``data`` are image features ``(N, d)`` and captions with their text features ``(N, d)``; ``watch`` says who is
-        told of the steps, where unfinished training is kept and resumed from, and what it is validated on. The record
-        is written to ``metrics.json`` as it is and holds at least the final ``loss``, ``recall_at_1`` among the first
-        1000 rows, ``rows``, ``steps``, ``seconds`` and a ``history`` of losses.
+        told of the steps, where unfinished training is kept and resumed from, what it is validated on, and which
+        processes (``watch.world``) train one network together: `motacli.inversions.training.fit_network` sees to all of
+        it. The record is written to ``metrics.json`` as it is and holds at least the final ``loss``, ``recall_at_1``
+        among the first 1000 rows, ``rows``, ``steps``, ``seconds`` and a ``history`` of losses.
         """
 
 
@@ -388,6 +392,8 @@ class TripletGenerator(Protocol):
     """Writes triplets from image-text rows; ``info`` goes into each of its records.
 
     One with an attribute ``reads_images`` that is true looks at the pictures, which then count among a row's contents.
+    One whose ``in_order`` is true answers rows in their order, and then so do several of it on a cluster together. One
+    that asks a server has an `motacli.llms.asking.AskOptions` as ``options.asking``, whose concurrency these share.
     """
 
     name: str
@@ -405,6 +411,7 @@ class LLMClient(Protocol):
 
     ``complete`` may also be a plain function, which is then called in threads. It raises
     `motacli.llms.errors.LLMError`, which says whether asking again can help. ``close`` is called at the end, if there.
+    One with an attribute ``in_process`` that is true runs its model itself: several on a cluster do not share a server.
     """
 
     name: str

@@ -5,16 +5,21 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+from motacli.remote.redaction import without_secrets
+
 
 class MotaError(Exception):
-    """Something failed: ``message`` says what and where, ``hint`` what to do about it. Exit code 1."""
+    """Something failed: ``message`` says what and where, ``hint`` what to do about it. Exit code 1.
+
+    What is secret in URLs is left out of both.
+    """
 
     exit_code = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = without_secrets(message)
+        self.hint = without_secrets(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message

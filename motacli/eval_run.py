@@ -13,6 +13,7 @@ from motacli.contracts import Benchmark, EvalUnit
 from motacli.errors import UsageError
 from motacli.results import Evaluation, Setup, Weights, make_evaluation, unit_digest
 from motacli.runs import file_digest
+from motacli.search.stores import StoreChoice
 
 if TYPE_CHECKING:
     from motacli.contracts import Backbone
@@ -26,7 +27,7 @@ class Task:
     """What is asked: a benchmark below ``root``, under a protocol.
 
     ``keep_top`` entries of each ranking are kept. ``shared_concept`` puts what reference and target share into the
-    prompts, for benchmarks that say it.
+    prompts, for benchmarks that say it. ``index_store`` ranks in place of the exact comparison with all of a gallery.
     """
 
     benchmark: Benchmark
@@ -36,6 +37,7 @@ class Task:
     parts: Sequence[str] = ()
     keep_top: int = 0
     shared_concept: bool = False
+    index_store: StoreChoice | None = None
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,13 @@ def evaluate_models(
     """Encode the benchmark with a backbone and score one way to query it."""
     from motacli.evaluating import encode_units, evaluate, select_units
     from motacli.models import load_backbone
+    from motacli.search.galleries import Galleries
 
     progress = progress or NullProgress()
     units = select_units(task.benchmark, task.root, task.protocol, task.split, task.parts)
     protocol = _protocol(task, units)
+    _refuse_own_galleries(task, units)
+    galleries = None if task.index_store is None else Galleries(task.index_store, host, progress)
     backbone = load_backbone(host, choice)
     source = _source(query, host, backbone, units)
     units, dropped = _without_broken(units, pictures, progress)
@@ -121,9 +126,9 @@ def evaluate_models(
         workers=pictures.workers,
         progress=progress,
     )
-    evaluation = evaluate(task.benchmark, data, source, task.keep_top)
+    evaluation = evaluate(task.benchmark, data, source, task.keep_top, galleries=galleries)
     weights = _weights(source, backbone, query)
-    setup = Setup(protocol, choice.preprocess, weights, dropped)
+    setup = Setup(protocol, choice.preprocess, weights, dropped, task.index_store)
     digests = {**_digests(setup, evaluation), **_feature_digests(units, pictures)}
     return Outcome(evaluation, setup, digests, str(backbone.device))
 
@@ -165,6 +170,12 @@ def _protocol(task: Task, units: Sequence[EvalUnit]) -> EvalProtocol:
     if not any(query.concept for unit in units for query in unit.queries):
         raise UsageError(f"the queries of {task.benchmark.name} name no shared concept", "leave --shared-concept out")
     return task.protocol.with_concept()
+
+
+def _refuse_own_galleries(task: Task, units: Sequence[EvalUnit]) -> None:
+    """Before anything is encoded."""
+    if task.index_store is not None and any(query.candidates for unit in units for query in unit.queries):
+        raise UsageError(f"each query of {task.benchmark.name} ranks a gallery of its own", "leave --index-store out")
 
 
 def _source(query: QueryChoice, host: PluginHost, backbone: Backbone, units: Sequence[EvalUnit]) -> QuerySource:

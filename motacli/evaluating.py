@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,15 +17,17 @@ from motacli.benchmarks.protocol import DEFAULT_PROTOCOL, EvalProtocol
 from motacli.cache import CacheOptions, FeatureCache, build_cache
 from motacli.cache.broken import read_broken
 from motacli.cache.building import require_computed
+from motacli.cache.encoder import Engine, in_this_process
 from motacli.console import Progress
 from motacli.contracts import Backbone, Benchmark, EvalUnit
 from motacli.encoding import encode_images
 from motacli.errors import DataError
-from motacli.evaluation import score_unit
+from motacli.evaluation import UnitResult, score_unit
 from motacli.intervals import RESAMPLES
 from motacli.query_sources import QueryInputs, QuerySource
 from motacli.results import Evaluation, make_evaluation
 from motacli.runs import RunDir
+from motacli.search.galleries import Galleries
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,7 @@ def build_unit_caches(
     progress: Progress | None = None,
     resume: bool = False,
     options: CacheOptions | None = None,
+    engine: Engine = in_this_process,
 ) -> list[FeatureCache]:
     """Write the features of each unit's pictures to ``folder``, which appears when complete.
 
@@ -127,6 +131,7 @@ def build_unit_caches(
                     progress=progress,
                     resume=resume,
                     options=options,
+                    engine=engine,
                 )
     return [FeatureCache(unit_cache(folder, unit)) for unit in units]
 
@@ -210,11 +215,18 @@ def evaluate(
     source: QuerySource,
     keep_top: int = 0,
     resamples: int = RESAMPLES,
+    galleries: Galleries | None = None,
 ) -> Evaluation:
     """Score one query source on all units.
 
     ``keep_top`` keeps that many of each query's best entries; ``resamples`` is how often queries are drawn anew for the
-    intervals, 0 leaves them out.
+    intervals, 0 leaves them out. With ``galleries`` an index store ranks, see `motacli.evaluation.score_unit`.
     """
-    results = [score_unit(data.unit, data.gallery, source.vectors(data.inputs).numpy(), keep_top) for data in units]
+    results = [_scored(data, source, keep_top, galleries) for data in units]
     return make_evaluation(benchmark, source.name, [data.unit for data in units], results, resamples)
+
+
+def _scored(data: UnitData, source: QuerySource, keep_top: int, galleries: Galleries | None) -> UnitResult:
+    queries = source.vectors(data.inputs).numpy()
+    with nullcontext() if galleries is None else galleries.holding(data.gallery) as store:
+        return score_unit(data.unit, data.gallery, queries, keep_top, store=store)

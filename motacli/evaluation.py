@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from motacli.contracts import Benchmark, EvalUnit, Ranking, Ties
-from motacli.errors import MotaError
+from motacli.contracts import Benchmark, EvalUnit, IndexStore, Ranking, Ties
+from motacli.errors import MotaError, UsageError
+from motacli.listed import Listed, depth, list_best
 from motacli.metrics import is_recall, percent, query_values
 from motacli.ragged import Ragged, ragged_rows
+from motacli.ranking_checks import check_excluded, check_features
 from motacli.retrieval import (
     BLOCK_SIZE,
     TargetRanks,
-    check_features,
     private_ranks,
     private_top,
     target_and_subset_ranks,
@@ -35,7 +36,8 @@ class UnitResult:
     ``by_tag`` holds for some metrics the percentage over the queries that carry a tag: metric to tag to percent.
     ``ties`` counts the queries whose target has exactly the score of another entry. Where that could move a metric,
     ``tie_range`` tells from what (every such tie lost) to what (won), in percent. ``top`` and ``subset_top`` are
-    rankings, kept on request. Without public targets only they are filled.
+    rankings, kept on request. Without public targets only they are filled. ``store_recall`` is there where an index
+    store ranked: ``recall@K``, the percentage of the exact ranking's best K that its own best K hold.
     """
 
     name: str
@@ -49,30 +51,42 @@ class UnitResult:
     ranks: Sequence[Sequence[float]] = field(default=(), repr=False)
     top: Ranking | None = field(default=None, repr=False)
     subset_top: Ranking | None = field(default=None, repr=False)
+    store_recall: Mapping[str, float] = field(default_factory=dict)
 
 
 def score_unit(
-    unit: EvalUnit, gallery: np.ndarray, queries: np.ndarray, keep_top: int = 0, *, block_size: int = BLOCK_SIZE
+    unit: EvalUnit,
+    gallery: np.ndarray,
+    queries: np.ndarray,
+    keep_top: int = 0,
+    *,
+    block_size: int = BLOCK_SIZE,
+    store: IndexStore | None = None,
 ) -> UnitResult:
     """Score composed queries ``(Q, d)`` against gallery features ``(G, d)``, rows in the unit's order, all unit length.
 
-    ``keep_top`` keeps that many of each query's best entries.
+    ``keep_top`` keeps that many of each query's best entries. With a ``store`` of these gallery features rankings come
+    from it, as far as the metrics look, and are compared with the exact ones; ranks in subsets stay exact. Raises
+    `UsageError` for one where each query has a gallery of its own.
     """
     check_features(gallery, "gallery")
     check_features(queries, "query")
     rows = _Rows.of(unit)
     _check_shapes(unit, gallery, queries)
     scored = bool(unit.metrics) and len(rows.targets.flat) > 0
-    ranks = rows.ranks(queries, gallery, block_size) if scored else None
+    k = depth(unit.metrics, keep_top)
+    listed = None if store is None else rows.listed(unit, store, queries, gallery, k)
+    ranks = rows.ranks(queries, gallery, block_size, listed) if scored else None
     values = ranks.values(unit, unit.ties) if ranks else {}
     return replace(
         unit_result(unit, values, ranks.everyone.ranks if ranks else Ragged.of([])),
         ties=int(np.count_nonzero(ranks.everyone.tied)) if ranks else 0,
         tie_range=ranks.tie_range(unit) if ranks else {},
-        top=_ranking(unit, *rows.top(queries, gallery, keep_top, block_size)) if keep_top else None,
+        top=_ranking(unit, *rows.top(queries, gallery, keep_top, block_size, listed)) if keep_top else None,
         subset_top=_ranking(unit, *private_top(queries, gallery, rows.subsets, keep_top))
         if keep_top and rows.subsets is not None
         else None,
+        store_recall={f"recall@{k}": listed.recall(rows.top(queries, gallery, k, block_size)[0])} if listed else {},
     )
 
 
@@ -101,6 +115,7 @@ def report_units(benchmark: Benchmark, results: Sequence[UnitResult]) -> dict[st
             "n": result.n,
             "ties": result.ties,
             "tie_range": dict(result.tie_range),
+            **({"index_store": dict(result.store_recall)} if result.store_recall else {}),
         }
         for result in results
     }
@@ -148,8 +163,18 @@ class _Rows:
         except IndexError:
             raise MotaError(f"{unit.name}: no queries to score") from None
 
-    def ranks(self, queries: np.ndarray, gallery: np.ndarray, block_size: int) -> _Ranks:
+    def listed(self, unit: EvalUnit, store: IndexStore, queries: np.ndarray, gallery: np.ndarray, k: int) -> Listed:
+        """What a store finds of the gallery."""
+        if self.candidates is not None:
+            raise UsageError(f"{unit.name}: each query ranks a gallery of its own", "leave --index-store out")
+        check_excluded(self.targets, self.excluded)
+        return list_best(store, queries, gallery, k, self.excluded)
+
+    def ranks(self, queries: np.ndarray, gallery: np.ndarray, block_size: int, listed: Listed | None = None) -> _Ranks:
         """Ranks of the targets in the gallery, or in each query's own, and in the queries' subsets if they have any."""
+        if listed is not None:
+            subset = None if self.subsets is None else private_ranks(queries, gallery, self.subsets, self.targets)
+            return _Ranks(listed.ranks(queries, gallery, self.targets), subset)
         if self.candidates is not None:
             return _Ranks(private_ranks(queries, gallery, self.candidates, self.targets), None)
         if self.subsets is None:
@@ -160,8 +185,12 @@ class _Rows:
         )
         return _Ranks(*both)
 
-    def top(self, queries: np.ndarray, gallery: np.ndarray, k: int, block_size: int) -> tuple[np.ndarray, np.ndarray]:
+    def top(
+        self, queries: np.ndarray, gallery: np.ndarray, k: int, block_size: int, listed: Listed | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The best ``k`` of the gallery, or of each query's own."""
+        if listed is not None:
+            return listed.top(k)
         if self.candidates is not None:
             return private_top(queries, gallery, self.candidates, k)
         return top_k(queries, gallery, k, excluded=self.excluded, block_size=block_size)

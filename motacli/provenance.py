@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from motacli.remote.redaction import HIDDEN, without_secrets
+
 _PACKAGES = ("torch", "open_clip_torch", "numpy", "h5py", "safetensors")
 _SECRET = re.compile(r"(?:^|[-_.])(?:api-?key|key|token|secret|password|passwd|credentials?|authorization)$")
-_IN_URL = re.compile(r"(?<=://)[^/@\s]+(?=@)|(?<=[?&])((?:[\w-]*(?:key|token|secret|password))=)[^&\s]+", re.I)
-_HIDDEN = "***"
 
 
 def provenance(
@@ -58,13 +58,13 @@ def redacted(command: Sequence[str]) -> list[str]:
     for word in command:
         name, equals, _ = word.partition("=")
         if hide_next and not word.startswith("--"):
-            words.append(_HIDDEN)
+            words.append(HIDDEN)
         elif equals and _is_secret(name):
-            words.append(f"{name}={_HIDDEN}")
+            words.append(f"{name}={HIDDEN}")
         else:
             for secret in known:
-                word = word.replace(secret, _HIDDEN)
-            words.append(_IN_URL.sub(lambda match: (match[1] or "") + _HIDDEN, word))
+                word = word.replace(secret, HIDDEN)
+            words.append(without_secrets(word))
         hide_next = word.startswith("-") and not equals and _is_secret(name)
     return words
 

@@ -13,6 +13,7 @@ from motacli.contracts import Benchmark, EvalUnit
 from motacli.evaluation import UnitResult, report_units
 from motacli.intervals import RESAMPLES, report_intervals
 from motacli.runs import RunDir, jsonable
+from motacli.search.stores import StoreChoice
 
 HEADLINES = {
     "fashioniq": ("R@10", "R@50"),
@@ -37,13 +38,14 @@ class Setup:
 
     ``preprocess`` is how pictures were made square, None where nothing here encoded any. ``weights`` are those of
     backbone, inversion and adapter, or the files that came in their place. ``dropped`` says by unit what
-    ``--drop-broken`` left out.
+    ``--drop-broken`` left out. ``index_store`` ranked where it is not None.
     """
 
     protocol: EvalProtocol
     preprocess: str | None = None
     weights: Mapping[str, Weights] = field(default_factory=dict)
     dropped: Mapping[str, Any] = field(default_factory=dict)
+    index_store: StoreChoice | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def summary(benchmark: Benchmark, evaluation: Evaluation, setup: Setup) -> dict[
         "preprocess": setup.preprocess,
         "weights": jsonable(setup.weights),
         "dropped": jsonable(setup.dropped),
+        **({"index_store": jsonable(setup.index_store)} if setup.index_store else {}),
         "headline": headline(benchmark, evaluation),
         **evaluation.report,
     }

@@ -16,10 +16,10 @@ import numpy as np
 
 from motacli.errors import MotaError
 from motacli.ragged import Ragged
+from motacli.ranking_checks import check_excluded
 from motacli.similarity import WIDER, exact_pairs, rough_pairs, rounding_margin, score_blocks
 
 BLOCK_SIZE = 256
-NORM_TOLERANCE = 0.01
 SPARE = 32
 """Entries kept beyond the best K until exact scores tell which of them they are."""
 
@@ -88,19 +88,6 @@ class _Counts:
             first_best=1 + self.more[first],
             first_worst=1 + self.more[first] + self.equal[first],
             tied=tied,
-        )
-
-
-def check_features(features: np.ndarray, name: str) -> None:
-    """Refuse what would rank without meaning anything: NaN compares as never better, long vectors break exactness."""
-    if features.ndim != 2:
-        raise MotaError(f"{name} features must have shape (rows, d), got {features.shape}")
-    norms = np.sqrt(np.einsum("nd,nd->n", features, features))
-    wrong = np.flatnonzero(~(np.abs(norms - 1) <= NORM_TOLERANCE))
-    if wrong.size:
-        raise MotaError(
-            f"{name} features have to be unit vectors: row {wrong[0]} has length {norms[wrong[0]]:.4g}",
-            "normalise them; NaN points at weights that diverged or a precision that overflowed",
         )
 
 
@@ -196,8 +183,7 @@ def _ranks(
 ) -> tuple[TargetRanks, np.ndarray]:
     """Ranks in the whole gallery, and float32 scores ``(Q, longest)`` of the subsets on the way."""
     owner, target = targets.owners, targets.flat
-    if excluded is not None and np.any(excluded[owner] == target):
-        raise MotaError("a query's target is excluded from its ranking", "its reference and its target are the same")
+    check_excluded(targets, excluded)
     narrow, margin = len(gallery) <= block_size * WIDER, np.float32(2 * rounding_margin(queries))
     rough = None if narrow else rough_pairs(queries, gallery, owner, target)
     counts, wanted, single = _Counts.zeros(len(target)), _TargetScores(queries, gallery, targets), targets.single

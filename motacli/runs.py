@@ -19,6 +19,7 @@ from typing import Any
 
 from motacli.errors import MotaError
 from motacli.provenance import provenance as provenance
+from motacli.remote.urls import shown
 
 CONFIG = "config.json"
 PROVENANCE = "provenance.json"
@@ -155,6 +156,8 @@ def jsonable(value: Any) -> Any:
         return float(value) if math.isfinite(value) else None
     if value is None or isinstance(value, (bool, int, str)):
         return value
+    if isinstance(value, Path):
+        return shown(value)
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

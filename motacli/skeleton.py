@@ -21,6 +21,7 @@ _COMMANDS = {
     "benchmark": "mota eval $name --data-root FOLDER --inversion lincir",
     "generator": "mota gen-triplets PAIRS --generator $name --out T.jsonl",
     "llm": "mota gen-triplets PAIRS --generator llm --llm $name --out T.jsonl",
+    "store": "mota index PICTURES -o my.mota --store $name",
 }
 """Each kind of part, and a command that uses one."""
 _PLURAL = {"llm": "llms"}

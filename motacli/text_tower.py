@@ -90,9 +90,9 @@ class TokenBatch:
     ends: Tensor
 
 
-def pad_tokens(rows: Sequence[Sequence[int]], device: torch.device | str = "cpu") -> TokenBatch:
-    """Rows of complete token ids, end token last, to one batch cut at the longest row; padding is id 0."""
-    longest = max(len(row) for row in rows)
+def pad_tokens(rows: Sequence[Sequence[int]], device: torch.device | str = "cpu", length: int = 0) -> TokenBatch:
+    """Rows of complete token ids, end token last, to a batch cut at the longest row, or at ``length``; padding is 0."""
+    longest = max(length, *(len(row) for row in rows))
     ids = torch.zeros(len(rows), longest, dtype=torch.long)
     for number, row in enumerate(rows):
         ids[number, : len(row)] = torch.as_tensor(row)

@@ -13,10 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from motacli.errors import DataError
+from motacli.parallel import World
 from motacli.runs import explained, jsonable, partial_path
 
 FILE = "training.pt"
 _AGAIN = "remove it and start anew"
+_DAMAGED = (RuntimeError, KeyError, ValueError, EOFError, TypeError, AttributeError)
 
 
 @dataclass
@@ -60,20 +62,22 @@ class TrainingState:
                 os.fsync(file.fileno())
             partial_path(path).replace(path)
 
-    def load(self, folder: Path) -> bool:
-        """Take over the state in ``folder``, and whether there was one; `DataError` for damage or another training."""
+    def load(self, folder: Path, world: World | None = None) -> bool:
+        """Take over the state in ``folder``, and whether there was one; `DataError` for damage or another training.
+
+        Of several processes the first reads it for all.
+        """
         path = folder / FILE
-        if not path.is_file():
-            return False
         try:
-            with explained(path):
-                found = torch.load(path, map_location="cpu", weights_only=True)
+            found = (world or World()).agreed(lambda: _read(path))
+            if found is None:
+                return False
             if found["identity"] != _text(self.identity):
                 raise DataError(f"{path} belongs to another training: options or data differ", _AGAIN)
             self.network.load_state_dict(found["network"])
             self.random = dict(found["random"])
             self.optimizer.load_state_dict(found["optimizer"])
-        except (RuntimeError, KeyError, ValueError, EOFError, TypeError, AttributeError) as error:
+        except _DAMAGED as error:
             raise DataError(f"{path} is damaged: {' '.join(str(error).split())}", _AGAIN) from error
         device = next(self.network.parameters()).device
         self.average = {key: value.to(device) for key, value in found["average"].items()}
@@ -84,13 +88,19 @@ class TrainingState:
 
 def saved_step(folder: Path) -> int:
     """How many steps the state in ``folder`` has behind it; 0 where there is none, or none that can be read."""
-    path = folder / FILE
-    if not path.is_file():
-        return 0
     try:
-        return int(torch.load(path, map_location="cpu", weights_only=True)["step"])
-    except (RuntimeError, KeyError, ValueError, EOFError, TypeError, AttributeError):
+        found = _read(folder / FILE)
+        return 0 if found is None else int(found["step"])
+    except _DAMAGED:
         return 0  # `TrainingState.load` says what is wrong with it
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    with explained(path):
+        found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return found
 
 
 def _text(identity: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from motacli.console import NullProgress, Progress
 from motacli.errors import UsageError
+from motacli.parallel import World
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,7 +29,8 @@ class Watch:
     ``validate_every`` steps and at the end, about the benchmark that ``validated_on`` names; ``keep_best`` names the
     metric whose best network is returned in place of the last, which is early stopping on what is validated on and is
     recorded as such. With ``patience`` above zero a training ends after so many looks that were no better than the
-    best. ``tracker`` is given the curves.
+    best. ``tracker`` is given the curves. ``world`` are the processes that train together; of several the first alone
+    has ``validate`` and ``tracker``, reports and keeps.
     """
 
     progress: Progress = field(default_factory=NullProgress)
@@ -41,6 +43,7 @@ class Watch:
     keep_best: str = ""
     patience: int = 0
     tracker: Tracker | None = None
+    world: World = field(default_factory=World)
 
     @property
     def validates(self) -> bool:

@@ -64,6 +64,13 @@ def read_part(path: Path, made_by: str) -> Tensor | None:
     return part
 
 
+def place_of_part(path: Path) -> int:
+    """Where in the file of a kept part its numbers begin."""
+    with explained(path), path.open("rb") as file:
+        header = file.read(int.from_bytes(file.read(8), "little"))
+    return 8 + len(header) + int(json.loads(header)["part"]["data_offsets"][0])
+
+
 def read_about(path: Path, hint: str = _REINSTALL) -> dict[str, Any]:
     """The JSON beside a weights file; empty where there is none."""
     about = path.with_suffix(".json")

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
 
@@ -142,7 +142,9 @@ TOLERABLE: dict[str, Handler] = {
 class LLMServer:
     """``with LLMServer() as server``: ``server.url``, and ``server.asked`` counts requests by caption.
 
-    ``faults`` gives each kind's probability; ``always`` is a handler of every request instead.
+    ``faults`` gives each kind's probability; ``always`` is a handler of every request instead. ``draw`` says what a
+    fault depends on besides the seed: how many requests came before (``order``), only the caption and how often it was
+    asked about (``attempt``), or the caption alone (``caption``), which then fails for good.
     """
 
     def __init__(
@@ -152,6 +154,7 @@ class LLMServer:
         latency: float = 0.0,
         seed: int = 0,
         port: int = 0,
+        draw: Literal["order", "attempt", "caption"] = "order",
     ) -> None:
         self.faults, self.always, self.latency, self.port = dict(faults or {}), always, latency, port
         self.asked: Counter[str] = Counter()
@@ -159,8 +162,9 @@ class LLMServer:
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[Mapping[str, str]] = []
         self.keep = True
+        self.draw = draw
         self.under_way = self.most_under_way = 0
-        self._random = random.Random(seed)
+        self._seed, self._random = seed, random.Random(seed)
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -211,7 +215,7 @@ class LLMServer:
                 await asyncio.sleep(self.latency)
             if self.always is not None:
                 return await self.always(request, body, caption)
-            kind = self._kind()
+            kind = self._kind(caption)
             self.served[kind] += 1
             handler = FAULTS.get(kind) or TOLERABLE.get(kind)
             if handler is not None:
@@ -220,8 +224,10 @@ class LLMServer:
         finally:
             self.under_way -= 1
 
-    def _kind(self) -> str:
-        draw = self._random.random()
+    def _kind(self, caption: str) -> str:
+        attempt = self.asked[caption] if self.draw == "attempt" else 0
+        drawn = self._random if self.draw == "order" else random.Random(f"{self._seed}|{attempt}|{caption}")
+        draw = drawn.random()
         for kind, share in self.faults.items():
             draw -= share
             if draw < 0:

@@ -263,7 +263,7 @@ def test_the_interval_of_an_average_draws_within_units(units: list[UnitData], mo
         for result, v in zip(made.results, (1.0, 1.0, 0.0), strict=True)
     )
     results = iter(fixed)
-    monkeypatch.setattr("motacli.evaluating.score_unit", lambda *given: next(results))
+    monkeypatch.setattr("motacli.evaluating.score_unit", lambda *given, **how: next(results))
     found = evaluate(FashionIQ(), units, Sum(), resamples=50).report["units"]["fashioniq_average"]
     assert found["ci"]["R@10"] == pytest.approx((200 / 3, 200 / 3))
 

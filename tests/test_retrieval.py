@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motacli.errors import MotaError
-from motacli.retrieval import check_features, private_ranks, private_top, target_ranks, top_k
+from motacli.ranking_checks import check_features
+from motacli.retrieval import private_ranks, private_top, target_ranks, top_k
 
 DIM = 4
 

@@ -16,6 +16,7 @@ from motacli.config import parse_options
 from motacli.contracts import Adapter, Backbone, Inversion
 from motacli.errors import DataError, UsageError
 from motacli.plugins import PluginHost
+from motacli.rows_on_disk import row_blocks
 from motacli.weights import load_weights, read_about, refuse_other_weights, save_weights
 
 FORMAT = 1
@@ -64,7 +65,8 @@ def tensors_digest(tensors: Mapping[str, torch.Tensor]) -> str:
     digest = hashlib.sha256()
     for key, value in sorted(tensors.items()):
         digest.update(f"{key}|{value.dtype}|{tuple(value.shape)}|".encode())
-        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+        for block in row_blocks(value) if value.ndim else [value]:
+            digest.update(block.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]
 
 

@@ -18,6 +18,7 @@ from motacli.console import Progress
 from motacli.contracts import Backbone, Inversion, Prompt, Triplet
 from motacli.encoding import encode_texts, unique_rows
 from motacli.errors import DataError
+from motacli.rows_on_disk import all_finite, rows_between
 
 BANK = 1024
 """Target captions that the entropy of scope ``bank`` is over, about so many."""
@@ -72,7 +73,7 @@ def prepare(
     """
     if len(triplets) < 2:
         raise DataError(f"{len(triplets)} triplets are too few to train on", "a contrastive batch needs at least two")
-    if not torch.isfinite(image_features).all():
+    if not all_finite(image_features):
         raise DataError("the image features hold NaN or infinity", "make the feature cache again")
     texts = [triplet.target_caption for triplet in triplets] + [triplet.reference_caption for triplet in triplets]
     encoded = (
@@ -80,12 +81,11 @@ def prepare(
         if store is not None
         else torch.from_numpy(encode_texts(backbone, texts, batch_size, progress))
     )
-    target, reference = encoded.split(len(triplets))
     return TripletFeatures(
         image=image_features,
         prompts=tuple(tokenize_prompt(backbone, training_prompt(t, template)) for t in triplets),
-        target=target,
-        reference=reference,
+        target=rows_between(encoded, 0, len(triplets)),
+        reference=rows_between(encoded, len(triplets), len(encoded)),
         pictures=unique_rows([triplet.image for triplet in triplets])[1],
     )
 
@@ -102,7 +102,7 @@ def with_base(
     """The same with the base model's composed features; `MotaError` where one of them is not finite."""
     if store is not None:
         kept = store.base(backbone, inversion, data.image, data.prompts, batch_size, progress)
-        return replace(data, base=kept.to(data.target))
+        return replace(data, base=kept.to(data.target.device))
     base = torch.empty_like(data.target)
     batches = batches_by_length(data.prompts, batch_size)
     for rows in progress.track(batches, "composing with the base model") if progress else batches:

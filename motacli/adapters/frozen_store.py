@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from motacli.adapters.files import state_digest, tensors_digest
 from motacli.adapters.kept_rows import Origin, Work, computed_rows, kept_rows
+from motacli.adapters.kept_together import make_together, shared_work
 from motacli.adapters.objective import candidate_entropy
 from motacli.compose import TokenPrompt, batches_by_length, compose_base
 from motacli.console import NullProgress, Progress
@@ -23,6 +24,7 @@ from motacli.contracts import Backbone, Inversion
 from motacli.encoding import by_length, encode_batch, unique_rows
 from motacli.errors import MotaError
 from motacli.hdf5 import text_digest
+from motacli.parallel import World
 
 ENTROPY_ROWS = 4096
 """Rows whose entropies are computed together."""
@@ -34,10 +36,12 @@ class FrozenStore:
     Every method computes what is not there yet, batch by batch: killed at any moment, the next call goes on. Processes
     that need the same file wait for the one that makes it. The batch size is not part of what a file is known by: it
     changes no more than the last digits. All raise what `motacli.adapters.kept_rows.kept_rows` does.
+
+    The processes of ``world`` share the folder, call the same methods in the same order, and compute a part each.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: Path, world: World | None = None) -> None:
+        self.folder, self.world = Path(folder), world or World()
 
     def texts(
         self, backbone: Backbone, texts: Sequence[str], batch_size: int = 256, progress: Progress | None = None
@@ -94,7 +98,7 @@ class FrozenStore:
         )
         weights = _weights_digest(inversion)
         if weights is None:
-            return computed_rows(work, progress or NullProgress())
+            return computed_rows(shared_work(work, self.world), progress or NullProgress())
         origin = Origin(
             "base",
             {
@@ -127,7 +131,9 @@ class FrozenStore:
         """Any rows ``(N, *shape)``, or those of the numbers ``picked`` ``(P,)``, float32 on the CPU."""
         if not work.count:
             return torch.empty(0, *work.shape)
-        return kept_rows(self.path(origin), origin, work, progress or NullProgress(), picked)
+        path, progress = self.path(origin), progress or NullProgress()
+        make_together(path, origin, work, progress, self.world)
+        return kept_rows(path, origin, work, progress, picked)
 
     def path(self, origin: Origin) -> Path:
         """Where rows of this origin are."""

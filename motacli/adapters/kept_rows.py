@@ -20,10 +20,13 @@ import torch
 from torch import Tensor
 
 from motacli import __version__
+from motacli.cache.gathering import gather, runs_of
 from motacli.console import Progress
 from motacli.errors import DataError, MotaError
 from motacli.hdf5 import UNSEALED, FileKind, digest_rows, in_place, read_rows, text_digest, write_rows
+from motacli.launch import is_first_here
 from motacli.locks import locked
+from motacli.rows_on_disk import RowsOnDisk, hold_or_read
 from motacli.runs import new_file, partial_path
 
 FORMAT = 1
@@ -64,15 +67,21 @@ class Work:
 def kept_rows(path: Path, origin: Origin, work: Work, progress: Progress, picked: np.ndarray | None = None) -> Tensor:
     """The rows ``(N, *shape)``, or those of the numbers ``picked`` ``(P,)``, from ``path``, made where it is missing.
 
-    They are float32 on the CPU, and at most these and a block of the file are in memory. An unfinished file goes on
-    after its last batch; one process makes a file, others wait. Raises `DataError` for a file, finished or not, that is
-    damaged or holds something else, `MotaError` where computed numbers are not finite or the disk is full.
+    They are float32 on the CPU, and at most these and a block of the file are in memory, or less where they are many
+    (`motacli.rows_on_disk.hold_or_read`). An unfinished file goes on after its last batch; one process makes a file,
+    others wait. Raises `DataError` for a file, finished or not, that is damaged or holds something else, `MotaError`
+    where computed numbers are not finite or the disk is full.
     """
+    make_rows(path, origin, work, progress)
+    return _read(path, origin, work, picked)
+
+
+def make_rows(path: Path, origin: Origin, work: Work, progress: Progress) -> None:
+    """Make the file where it is missing, as `kept_rows` does."""
     if not path.exists():
         with locked(path, lambda: progress.log(f"waiting for another process that makes {path}")):
             if not path.exists():
                 _make(path, origin, work, progress)
-    return torch.from_numpy(_read(path, origin, work, picked))
 
 
 def computed_rows(work: Work, progress: Progress) -> Tensor:
@@ -142,14 +151,18 @@ def _finite(work: Work, numbers: np.ndarray) -> np.ndarray:
 # ---------------------------------------------------------------------------------------------- reading
 
 
-def _read(path: Path, origin: Origin, work: Work, picked: np.ndarray | None) -> np.ndarray:
+def _read(path: Path, origin: Origin, work: Work, picked: np.ndarray | None) -> Tensor:
     with _FILE.opened(path, "r") as file, _FILE.explaining_damage(path):
         header = _read_header(file, path, origin, work)
-        if file.attrs["sha256"] != np.bytes_(_contents_digest(file, header)):
+        if is_first_here() and file.attrs["sha256"] != np.bytes_(_contents_digest(file, header)):
             raise DataError(f"{path} is damaged: its contents do not match its checksum", _FILE.again)
         place = np.empty(work.count, np.int64)
         place[file["order"][:]] = np.arange(work.count)
-        return read_rows(file["rows"], place if picked is None else place[picked])
+        places, runs = place if picked is None else place[picked], runs_of(file["rows"], path)
+        if runs is None:  # of one number each
+            return torch.from_numpy(read_rows(file["rows"], places))
+    width, float32 = work.shape[0], np.dtype(np.float32)
+    return hold_or_read(RowsOnDisk(lambda rows: gather(runs, places[rows], float32, width), len(places), width))
 
 
 def _read_header(file: h5py.File, path: Path, origin: Origin, work: Work) -> dict[str, str]:

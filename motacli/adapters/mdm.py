@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from motacli.errors import UnknownNameError
+from motacli.rows_on_disk import root_mean_square
 
 FORMS = ("none", "static", "conditional")
 
@@ -38,7 +39,7 @@ class MDM(nn.Module):
 
     def calibrate(self, features: Tensor) -> None:
         """Set ``unit`` from training features ``(N, d)``."""
-        self.unit.copy_(features.to(torch.promote_types(features.dtype, torch.float32)).pow(2).mean().sqrt())
+        self.unit.fill_(root_mean_square(features))
 
     def forward(self, features: Tensor) -> Tensor:
         """``(B, d)`` to modulated features ``(B, d)``."""

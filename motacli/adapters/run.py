@@ -21,12 +21,13 @@ from motacli.adapters.fusion import Fusion, choose_weight
 from motacli.adapters.held_out import split_rows
 from motacli.adapters.long_captions import refuse_long_prompts, refuse_long_targets
 from motacli.adapters.options import TrainOptions
-from motacli.adapters.parallel import World
 from motacli.adapters.training import History, train_adapter
+from motacli.cache import FeatureCache
 from motacli.console import NullProgress, Progress
 from motacli.contracts import Backbone, Inversion, Triplet
 from motacli.encoding import unique_rows
 from motacli.errors import DataError, UsageError
+from motacli.rows_on_disk import RowsOnDisk, hold_or_read
 from motacli.watch import Watch
 
 _BUCKETS = 1
@@ -73,7 +74,6 @@ def train_run(
     mixture: Mixture | None = None,
     watch: Watch | None = None,
     store: FrozenStore | None = None,
-    world: World | None = None,
 ) -> TrainedAdapter:
     """Train ``build(backbone, options)`` on the triplets; the same seed gives the same weights on the same machine.
 
@@ -83,7 +83,7 @@ def train_run(
     features ``(B, d)`` and gates ``(B, K)`` (all ones ``(B, 1)`` where nothing is mixed).
 
     ``mixture`` says which domains the triplets belong to, one after the other, and how often each is drawn. ``store``
-    keeps what is frozen for other trainings. ``world`` are the processes that share every batch.
+    keeps what is frozen for other trainings. The processes of ``watch.world`` share every batch.
 
     Raises `DataError` where the features come from another backbone or lack pictures of the triplets, and what
     `prepare` and `train_adapter` raise.
@@ -95,7 +95,7 @@ def train_run(
         data = with_base(data, backbone, inversion, progress=progress, store=store)
     if training.needs_entropy:
         data = with_entropy(data, backbone.logit_scale, store)
-    return train_prepared(backbone, inversion, data, build, options, training, progress, mixture, watch, world)
+    return train_prepared(backbone, inversion, data, build, options, training, progress, mixture, watch)
 
 
 def gather(
@@ -126,7 +126,6 @@ def train_prepared(
     progress: Progress | None = None,
     mixture: Mixture | None = None,
     watch: Watch | None = None,
-    world: World | None = None,
 ) -> TrainedAdapter:
     """`train_run` on what `gather` computed. Training says how far it is to ``watch``, or else to ``progress``."""
     started = time.perf_counter()
@@ -142,10 +141,12 @@ def train_prepared(
             task_prompts = getattr(adapter, "task_prompts", 0)
             refuse_long_prompts(backbone, data.prompts, pseudo_words, task_prompts)
         watch.progress.log(_size(adapter, backbone))
-        identity = {} if watch.work is None else _identity(adapter, backbone, inversion, data, mixture, watch)
+        identity: dict[str, Any] = {}
+        if watch.work is not None:
+            identity = watch.world.agreed(lambda: _identity(adapter, backbone, inversion, data, mixture, watch))
         batches = _batches(data, training, learnt, draws)
-        history = train_adapter(adapter, backbone, inversion, data, training, batches, watch, identity, held_out, world)
-        weight = None if fusion is None else _settled_weight(fusion, adapter, watch, world or World())
+        history = train_adapter(adapter, backbone, inversion, data, training, batches, watch, identity, held_out)
+        weight = None if fusion is None else _settled_weight(fusion, adapter, watch)
     return TrainedAdapter(
         adapter=adapter,
         history=history,
@@ -201,7 +202,7 @@ def _fusion(adapter: Any, watch: Watch) -> Fusion | None:
     return fusion
 
 
-def _settled_weight(fusion: Fusion, adapter: Any, watch: Watch, world: World) -> float:
+def _settled_weight(fusion: Fusion, adapter: Any, watch: Watch) -> float:
     """The weight of late fusion; chosen now, on the benchmark, where it is to be validated."""
     if fusion.form == "validated":
 
@@ -210,12 +211,12 @@ def _settled_weight(fusion: Fusion, adapter: Any, watch: Watch, world: World) ->
             scores = watch.validate(adapter)
             return scores.get(watch.keep_best, next(iter(scores.values())))
 
-        fusion.weight.fill_(world.agreed(lambda: choose_weight(fusion, score)))
+        fusion.weight.fill_(watch.world.agreed(lambda: choose_weight(fusion, score)))
     return float(fusion.weight.detach())
 
 
 def image_features(backbone: Backbone, triplets: Sequence[Triplet], features: ImageFeatures) -> Tensor:
-    """The features of the triplets' reference images ``(N, d)``, row by row."""
+    """The features of the triplets' reference images ``(N, d)``, row by row; those of one large file stay on disk."""
     if features.fingerprint != backbone.fingerprint():
         raise DataError(
             f"the features come from another backbone ({features.fingerprint}) than {backbone.name!r} "
@@ -230,6 +231,10 @@ def image_features(backbone: Backbone, triplets: Sequence[Triplet], features: Im
             f"{len(missing)} of the triplets' {len(images)} pictures have no features, the first is {missing[0]!r}",
             "give the features of the data set that the triplets were written from",
         )
+    if isinstance(features, FeatureCache):
+        places = features.rows_of(images)[rows]
+        found = RowsOnDisk(lambda numbers: features.at(places[numbers]), len(rows), features.joint_dim)
+        return hold_or_read(found).to(backbone.device)
     return torch.as_tensor(features.features(images), dtype=torch.float32)[torch.from_numpy(rows)].to(backbone.device)
 
 

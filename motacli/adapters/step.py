@@ -15,8 +15,9 @@ from motacli.adapters.frozen_half import TripletFeatures
 from motacli.adapters.negatives import mine_near_misses
 from motacli.adapters.objective import candidate_entropy, entropy_weights, weighted_info_nce
 from motacli.adapters.options import TrainOptions
-from motacli.adapters.parallel import World
 from motacli.adapters.prompts import balance_loss
+from motacli.parallel import World
+from motacli.rows_on_disk import root_mean_square
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class TrainingStep:
         self.world = world or World()
         self.learnt = learnt
         self.scale = composer.backbone.logit_scale
-        self.unit = data.image.float().pow(2).mean().sqrt()
+        self.unit = root_mean_square(data.image)
 
     @cached_property
     def near_misses(self) -> Tensor | None:
@@ -80,13 +81,13 @@ class TrainingStep:
     def __call__(self, rows: Tensor, noise: torch.Generator) -> StepReport:
         """``rows`` ``(B,)`` are those of all processes together; ``noise`` draws the features' noise for them."""
         shifts = torch.randn(len(rows), self.data.image.shape[1], generator=noise) if self.options.noise else None
-        own = self.world.share(rows)
+        own, count = self.world.own(rows), len(rows)
         features = self.data.image[own]
         if shifts is not None:
             features = features + self.options.noise * self.unit * self.world.own(shifts).to(features.device)
         made = self.composer(features, [self.data.prompts[row] for row in own.tolist()])
-        composed = self.world.gather(made.composed).requires_grad_()
-        gates = self.world.gather(made.gates).requires_grad_()
+        composed = self.world.gather(made.composed, count).requires_grad_()
+        gates = self.world.gather(made.gates, count).requires_grad_()
         weights = self._weights(rows)
         loss = self._loss(composed, gates, rows, weights)
         if torch.isfinite(loss):

@@ -16,7 +16,6 @@ from motacli.adapters.computing import Composer
 from motacli.adapters.frozen_half import TripletFeatures, with_base, with_entropy
 from motacli.adapters.held_out import score_held_out
 from motacli.adapters.options import TrainOptions
-from motacli.adapters.parallel import World
 from motacli.adapters.step import StepReport, TrainingStep
 from motacli.contracts import Backbone, Inversion
 from motacli.errors import MotaError
@@ -25,6 +24,8 @@ from motacli.watch import Watch
 
 LOGGED = 10
 """Steps between two entries of the history."""
+_OWN = 17
+"""Tells the processes' own random numbers from others of the same seed."""
 
 
 @dataclass
@@ -67,16 +68,16 @@ def train_adapter(
     watch: Watch | None = None,
     identity: Mapping[str, Any] | None = None,
     held_out: np.ndarray | None = None,
-    world: World | None = None,
 ) -> History:
     """Train ``adapter`` in place for ``options.steps`` steps; the same seed gives the same weights.
 
     ``batches`` are the row numbers of each step, by default `shuffled_batches` of all rows but ``held_out``, which are
     validated on every ``watch.validate_every`` steps. Where ``watch`` has a folder for work, a state is kept there, and
     a training of the same ``identity`` that finds one goes on with it and ends with the weights of one that ran
-    through, bit for bit on a CPU. Of several processes (``world``) the first validates, reports and keeps.
+    through, bit for bit on a CPU. Of several processes (``watch.world``) the first validates, reports and keeps; they
+    end with the weights of one up to rounding, unless the adapter draws random numbers: each then draws its own.
 
-    Raises `MotaError` when the loss is not finite.
+    Raises `MotaError` when the loss is not finite, `UsageError` where a batch has fewer rows than there are processes.
     """
     watch, data = watch or Watch(), data.to(backbone.device)
     if options.needs_base and data.base is None:
@@ -85,6 +86,7 @@ def train_adapter(
         data = with_entropy(data, backbone.logit_scale)
     held_out = np.empty(0, np.intp) if held_out is None else held_out
     learnt = np.setdiff1d(np.arange(len(data)), held_out)
+    watch.world.require(min(options.batch_size, len(learnt)))
     calibrate = getattr(adapter, "calibrate", None)
     if calibrate is not None:
         calibrate(data.image)
@@ -93,7 +95,7 @@ def train_adapter(
         batches = (learnt[rows] for rows in order)
     state = TrainingState({**(identity or {}), "training": asdict(options)}, adapter, _optimizer(adapter, options))
     composer = Composer.of(adapter, backbone, inversion, options)
-    step = TrainingStep(composer, data, options, world, torch.from_numpy(learnt))
+    step = TrainingStep(composer, data, options, watch.world, torch.from_numpy(learnt))
     return _Loop(state, step, watch, held_out).run(batches)
 
 
@@ -129,7 +131,7 @@ class _Loop:
 
     def _go_on(self, batches: Iterator[np.ndarray]) -> None:
         state, watch = self.state, self.watch
-        if watch.work is None or not state.load(watch.work):
+        if watch.work is None or not state.load(watch.work, self.world):
             return
         watch.progress.log(f"going on after {state.step} of {self.options.steps} steps")
         self.noise.set_state(state.random["noise"])
@@ -142,6 +144,8 @@ class _Loop:
         for group in state.optimizer.param_groups:
             group["lr"] = rate
         state.optimizer.zero_grad(set_to_none=True)
+        if self.world.size > 1:  # each its own, and the same again after a restart
+            torch.manual_seed(_own_seed(self.options.seed, state.step, self.world.rank))
         report = self.step(rows, self.noise)
         if not torch.isfinite(report.loss):
             raise MotaError(
@@ -223,6 +227,11 @@ def _optimizer(adapter: nn.Module, options: TrainOptions) -> torch.optim.Optimiz
     plain = [p for p in adapter.parameters() if p.ndim != 2]
     groups = [{"params": decayed, "weight_decay": options.wd}, {"params": plain, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=options.lr)
+
+
+def _own_seed(seed: int, step: int, rank: int) -> int:
+    """The seed of what an adapter draws in a step of one of several processes, such as dropout."""
+    return int(np.random.SeedSequence([seed, _OWN, step, rank]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def _schedule(step: int, options: TrainOptions) -> float:

@@ -13,6 +13,7 @@ from motacli.analysis.sampling import Strata
 from motacli.contracts import ImageRef, Triplet
 from motacli.datasets import open_source, picture_exists
 from motacli.errors import MotaError
+from motacli.remote.urls import beside
 from motacli.report.pictures import picture_or_gap
 
 SHOWN = 24
@@ -78,7 +79,7 @@ def find_pictures(images: Path, ids: Iterable[str]) -> dict[str, ImageRef]:
 
 def _below(root: Path, image: str) -> ImageRef:
     """The picture at that path below ``root``. One that would lie elsewhere, as only a file made to pry has, is not."""
-    path = Path(os.path.normpath(root / image))
+    path = Path(os.path.normpath(beside(root, image)))
     inside = path.is_relative_to(os.path.normpath(root))
     return ImageRef(image, path if inside else root / ".outside")
 

@@ -36,8 +36,9 @@ class Shard:
     def rows(self, total: int, batch_size: int, window: int) -> tuple[int, int]:
         """First row and the one after the last.
 
-        Where there are rows enough, shards end between two batches of the whole (and between two windows of captions):
-        then every batch, and with it every bit, is that of a build in one piece.
+        Where there are rows enough, shards end between two windows of the whole (`motacli.cache.batching`): then every
+        batch, and with it every bit, is that of a build in one piece. With fewer rows they end between two batches, if
+        all pictures can be read, and with few rows anywhere.
         """
         unit = next((size for size in (window, batch_size) if total >= size * self.of), 1)
         units = -(-total // unit)

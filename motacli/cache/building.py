@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from motacli.autocast import autocasting
 from motacli.cache.asking import CacheOptions
+from motacli.cache.batching import window_rows
 from motacli.cache.broken import read_broken, write_broken
 from motacli.cache.columns import Columns
 from motacli.cache.computed import unlike
-from motacli.cache.decoders import DECODERS
-from motacli.cache.encoding import TEXT_BATCHES, Encoding
+from motacli.cache.encoder import Engine, Recipe, in_this_process
+from motacli.cache.encoding import Encoding
 from motacli.cache.fingerprints import made_of
 from motacli.cache.finishing import stored_pieces, virtual_rows, write_single, write_virtual
 from motacli.cache.header import Header
@@ -24,7 +24,6 @@ from motacli.cache.listing import Listing, listed
 from motacli.cache.parts import Broken, Part
 from motacli.cache.reading import FeatureCache
 from motacli.cache.work import PLAN, ROWS, Plan, Work, parts_folder, read_plan, remove_work
-from motacli.compiling import compiled, require_image_encoder
 from motacli.console import NullProgress, Progress
 from motacli.contracts import Backbone, ImageRef, ImageText
 from motacli.errors import DataError, MotaError
@@ -42,6 +41,7 @@ def build_cache(
     progress: Progress | None = None,
     resume: bool = True,
     options: CacheOptions | None = None,
+    engine: Engine = in_this_process,
 ) -> FeatureCache:
     """Encode pictures, and captions where ``items`` have them, into ``path``, which appears when complete.
 
@@ -50,7 +50,8 @@ def build_cache(
     once; what ``options.append`` adds comes behind what is there. Raises `DataError` for ids that are not unique, for
     missing or broken pictures where ``options.strict``, and for what was begun by another backbone, for other rows or
     to be computed in another way; `UsageError` for options that do not work here; `MotaError` where another process
-    builds ``path`` or it holds something else.
+    builds ``path`` or it holds something else. ``engine`` says who encodes: this process, or the workers of
+    `motacli.cluster.caching.ray_engine`; any of them goes on with what another began, for the same bits.
     """
     path, progress, options = Path(path), progress or NullProgress(), options or CacheOptions()
     _refuse_in_the_way(path, resume)
@@ -69,7 +70,7 @@ def build_cache(
             if base is not None and not adding:
                 _require_whole(base, listing)
             elif len(listing):
-                build = _Build(path, backbone, options, base)
+                build = _Build(path, backbone, options, base, engine)
                 build.run(listing, batch_size, workers, progress)
             elif base is None:
                 raise DataError("there are no pictures to encode")
@@ -82,29 +83,22 @@ class _Build:
     backbone: Backbone
     options: CacheOptions
     base: FeatureCache | None
+    engine: Engine
 
     def run(self, listing: Listing, batch_size: int, workers: int, progress: Progress) -> None:
         """Encode all of a listing, and finish."""
         plan = self._plan(listing, batch_size)
         if self.options.strict:
             listing.require_pictures()
-        backbone = self._computing()
-        decoder = DECODERS[self.options.decode](self.backbone, workers)
-        work = Work.begin(self.path, plan)
-        encoding = Encoding(work, backbone, batch_size, decoder, self.options.strict, progress)
+        recipe = Recipe.of(self.options, batch_size, workers, plan.captions, plan.dtype)
+        encodes = self.engine(self.backbone, recipe)
+        plan = replace(plan, computed={**plan.computed, **encodes.computed})
+        encoding = Encoding(Work.begin(self.path, plan), encodes, batch_size, progress)
         encoding.encode_pictures(listing)
         if plan.captions:
-            encoding.encode_captions()
-        self._finish(work, listing)
-        work.remove()
-
-    def _computing(self) -> Backbone:
-        """The backbone as it is to compute."""
-        backbone = compiled(self.backbone, "encode_image") if self.options.compile else self.backbone
-        backbone = autocasting(backbone, self.options.autocast)
-        if self.options.compile:
-            require_image_encoder(backbone)
-        return backbone
+            encoding.encode_captions(listing)
+        self._finish(encoding.work, listing)
+        encoding.work.remove()
 
     def _plan(self, listing: Listing, batch_size: int) -> Plan:
         source, base, shard = listing.digest(), self.base, self.options.shard
@@ -113,7 +107,7 @@ class _Build:
         if base is not None and base.has_captions != listing.has_captions:
             raise DataError(f"{self.path} {'has' if base.has_captions else 'has no'} captions, unlike the new pictures")
         if shard is not None:
-            listing.start, listing.stop = shard.rows(listing.total, batch_size, TEXT_BATCHES * batch_size)
+            listing.start, listing.stop = shard.rows(listing.total, batch_size, window_rows(batch_size))
             if not len(listing):
                 raise DataError(f"shard {shard} of {listing.total} pictures is empty", "use fewer shards")
         return Plan(

@@ -9,14 +9,14 @@ import multiprocessing
 import pickle
 import signal
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import islice
 from multiprocessing import resource_tracker
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.multiprocessing  # has tensors travel between processes in shared memory
@@ -24,6 +24,7 @@ from torch import Tensor
 
 from motacli.cache.asking import Decode
 from motacli.cache.decoding import Decoded, Decoder, Prepare, Row, decode
+from motacli.cache.fetching import Fetched, fetched
 from motacli.cache.gpu_decoding import on_gpu
 from motacli.contracts import Backbone
 from motacli.coworkers import go_with_parent
@@ -53,9 +54,16 @@ def in_processes(backbone: Backbone, workers: int) -> Decoder:
     prepares pictures without handing over its weights; the iterator raises `MotaError` where a process dies.
     """
     prepare = portable_preparation(backbone)
-    if workers < 1:
-        raise UsageError("--decode processes needs some", "give --workers 1 or more")
-    return partial(_from_processes, prepare, workers)
+    _require_some(workers)
+    return partial(_from_processes, prepare, workers, lambda: _pool(workers))
+
+
+def in_lasting_processes(backbone: Backbone, workers: int) -> Decoder:
+    """The same for one who asks again and again: they stay until this process ends."""
+    prepare = portable_preparation(backbone)
+    _require_some(workers)
+    pool = _Lasting(_pool(workers))
+    return partial(_from_processes, prepare, workers, lambda: pool)
 
 
 def portable_preparation(backbone: Backbone) -> Prepare:
@@ -71,10 +79,18 @@ def portable_preparation(backbone: Backbone) -> Prepare:
     return prepare
 
 
-def _from_processes(prepare: Prepare, workers: int, rows: Iterable[Row], most: int) -> Generator[Decoded, None, None]:
+def _require_some(workers: int) -> None:
+    if workers < 1:
+        raise UsageError("--decode processes needs some", "give --workers 1 or more")
+
+
+def _from_processes(
+    prepare: Prepare, workers: int, pool: Callable[[], Executor], rows: Iterable[Row], most: int
+) -> Generator[Decoded, None, None]:
     size = min(CHUNK, max(1, most // (2 * workers)))
-    chunks = in_order(_pool(workers), partial(_decode_chunk, prepare), _chunks(rows, size), most // size)
-    with closing(chunks), _explaining_death():
+    files = fetched(rows, most)
+    chunks = in_order(pool(), partial(_decode_chunk, prepare), _chunks(files, size), most // size)
+    with closing(files), closing(chunks), _explaining_death():
         for found, pieces in chunks:
             pixels = (picture for piece in pieces for picture in piece)
             for one in found:
@@ -89,6 +105,19 @@ def _pool(workers: int) -> ProcessPoolExecutor:
         for _ in range(workers):
             pool.submit(int)
     return pool
+
+
+class _Lasting(Executor):
+    """A pool that outlives whoever shuts it down after use."""
+
+    def __init__(self, pool: Executor) -> None:
+        self._pool = pool
+
+    def submit(self, function: Callable[..., T], /, *given: Any, **more: Any) -> Future[T]:
+        return self._pool.submit(function, *given, **more)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Stay; what was submitted comes to its end."""
 
 
 @contextmanager
@@ -111,7 +140,7 @@ def _begin() -> None:
     torch.set_num_threads(1)
 
 
-def _decode_chunk(prepare: Prepare, rows: Sequence[Row]) -> tuple[list[Decoded], list[Tensor]]:
+def _decode_chunk(prepare: Prepare, rows: Sequence[Fetched]) -> tuple[list[Decoded], list[Tensor]]:
     """Pictures without their pixels, and these in as few pieces as their shapes allow, in order."""
     found = [decode(prepare, *row) for row in rows]
     pixels = [one.pixels for one in found if one.pixels is not None]
@@ -145,3 +174,6 @@ DECODERS: Mapping[Decode, Callable[[Backbone, int], Decoder]] = {
     "gpu": on_gpu,
 }
 """By name: a backbone and a number of workers to a decoder; `UsageError` where these cannot have it."""
+
+LASTING_DECODERS: Mapping[Decode, Callable[[Backbone, int], Decoder]] = {**DECODERS, "processes": in_lasting_processes}
+"""The same, ready to be asked again and again."""

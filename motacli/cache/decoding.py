@@ -11,7 +11,7 @@ from torch import Tensor
 from motacli.cache.parts import Broken
 from motacli.contracts import ImageRef
 from motacli.datasets import open_image
-from motacli.errors import DataError, MotaError
+from motacli.errors import DataError, MotaError, UsageError
 
 MOST_ELONGATED = 1000
 """How many times as long as wide a picture may be: resized by its short side, a longer one would fill the memory.
@@ -48,14 +48,21 @@ Decoder = Callable[[Iterable[Row], int], Generator[Decoded, None, None]]
 """The pictures of rows in their order, so many at a time at most; closing the iterator ends who works on them."""
 
 
-def decode(prepare: Prepare, ref: ImageRef, caption: str | None) -> Decoded:
-    """Open a picture and prepare it."""
+def decode(prepare: Prepare, ref: ImageRef, caption: str | None, file: bytes | DataError | None = None) -> Decoded:
+    """Open a picture and prepare it; ``file`` is what was fetched of it before, or why it was not.
+
+    Raises `UsageError` where no picture of the kind can be read: a package is missing.
+    """
+    if isinstance(file, DataError):
+        return Decoded(ref, caption, error=file)
     try:
-        image = open_image(ref)
+        image = open_image(ref, file)
         if is_elongated(image):
             width, height = image.size
             raise DataError(f"{width}×{height} pixels are more than {MOST_ELONGATED} times as long as wide")
         return Decoded(ref, caption, prepare(image))
+    except UsageError:
+        raise
     except MotaError as error:
         return Decoded(ref, caption, error=error)
     except _UNFIT as error:

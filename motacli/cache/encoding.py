@@ -1,34 +1,28 @@
 """What a build does for its rows: pictures to parts of features, then captions to parts of text features.
 
-Batches are runs of pictures that can be read, in the order of the source, and a part ends where a batch does. So every
-batch, and with it every bit of the features, is the same however often the build was interrupted. Captions are batched
-by length; prepared pictures all have one size, so there is nothing to gain from sorting them.
+A part ends where a batch does, and batches are the same however often the build was interrupted: see
+`motacli.cache.batching`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import chain, islice, pairwise
 
-import numpy as np
-
-from motacli.cache.columns import Values, joined
-from motacli.cache.decoding import Decoded, Decoder
+from motacli.cache.batching import text_windows, window_rows
+from motacli.cache.encoder import Encodes
 from motacli.cache.listing import Listing
 from motacli.cache.manifest import replace_manifest, uncovered
-from motacli.cache.parts import Broken, Part, as_stored, captions_digest
+from motacli.cache.part_captions import PartCaptions
+from motacli.cache.parts import Part, captions_digest
+from motacli.cache.pieces import Piece, one_piece
 from motacli.cache.work import MANIFEST, Work
 from motacli.console import Progress
-from motacli.contracts import Backbone
-from motacli.encoding import PREFETCHED_BATCHES, encode_pixels, encode_texts
 
 PART_ROWS = 4096
-TEXT_BATCHES = 16
-"""Batches of captions in a window: texts of like length are found among that many."""
 
 
 @dataclass(frozen=True)
@@ -37,21 +31,19 @@ class Pace:
 
     begun: float = field(default_factory=time.monotonic)
 
-    def is_over(self, rows: int, opened: float) -> bool:
-        """Whether a part of so many rows, opened at that time, is to be closed."""
+    def is_over(self, opened: float) -> bool:
+        """Whether a part that was opened at that time is to be closed."""
         now = time.monotonic()
-        return rows >= PART_ROWS or now - opened > min(60.0, 1.0 + (now - self.begun) / 100)
+        return now - opened > min(60.0, 1.0 + (now - self.begun) / 100)
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How the rows of one build are encoded."""
+    """One build: the work it is kept in, and who encodes its rows."""
 
     work: Work
-    backbone: Backbone
+    encodes: Encodes
     batch_size: int
-    decoder: Decoder
-    strict: bool
     progress: Progress
 
     def encode_pictures(self, listing: Listing) -> None:
@@ -60,130 +52,88 @@ class Encoding:
         left = sum(stop - start for start, stop in gaps)
         if left < len(listing):
             self.progress.log(f"going on after {len(listing) - left} of {len(listing)} pictures")
-        refs = chain.from_iterable(listing.refs(*gap) for gap in gaps)
-        rows = self.decoder(refs, PREFETCHED_BATCHES * self.batch_size)
-        with closing(rows), _Writer(self.work) as writer:
-            for start, stop in gaps:
-                writer.begin(start, stop)
-                for row in self.progress.track(islice(rows, stop - start), "encoding pictures", stop - start):
-                    self._take(writer, row)
-                self._encode(writer)
-                writer.close_part(stop)
+        if gaps:
+            self._write(self.encodes.pictures(listing, gaps, self.progress))
 
-    def encode_captions(self) -> None:
+    def encode_captions(self, listing: Listing) -> None:
         """Encode the captions that no finished part covers; all pictures are encoded by now."""
         images = [part for part in self.work.parts() if part.kind == "images"]
         total = sum(part.rows for part in images)
-        self._drop_texts_of_others(images, total)
+        texts = PartCaptions(self.work, images)
+        self._drop_texts_of_others(texts, total)
         gaps = uncovered(self.work.parts(), "texts", 0, total)
-        windows = [edge for gap in gaps for edge in _windows(*gap, TEXT_BATCHES * self.batch_size)]
-        for start, stop in self.progress.track(windows, "encoding captions"):
-            captions = captions_between(self.work, images, start, stop)
-            features = as_stored(encode_texts(self.backbone, list(captions), self.batch_size), self.work.plan.dtype)
-            part = Part("texts", start, stop, stop - start, captions=captions_digest(captions))
-            self.work.add(part, {"text_features": features})
+        broken = sorted(listing.numbers(one.id for part in images for one in part.broken))
+        span = (listing.start, listing.stop)
+        if windows := list(text_windows(span, window_rows(self.batch_size), broken, gaps)):
+            self._write(self.encodes.captions(texts, windows, self.progress))
 
-    def _drop_texts_of_others(self, images: list[Part], total: int) -> None:
+    def _write(self, pieces: Generator[Piece, None, None]) -> None:
+        with closing(pieces), PartWriter(self.work) as writer:
+            for piece in pieces:
+                writer.add(piece)
+
+    def _drop_texts_of_others(self, texts: PartCaptions, total: int) -> None:
         """Text features belong to captions: those of rows that were encoded anew since may have got other ones."""
         parts = self.work.parts()
-        kept = [part for part in parts if part.kind == "images" or self._is_current(part, images, total)]
+        kept = [part for part in parts if part.kind == "images" or _is_current(part, texts, total)]
         if len(kept) < len(parts):
             replace_manifest(self.work.folder / MANIFEST, kept)
 
-    def _is_current(self, part: Part, images: list[Part], total: int) -> bool:
-        if part.stop > total:
-            return False
-        return captions_digest(captions_between(self.work, images, part.start, part.stop)) == part.captions
 
-    def _take(self, writer: _Writer, row: Decoded) -> None:
-        if row.error is not None and self.strict:
-            raise row.error
-        writer.take(row)
-        if len(writer.waiting) == self.batch_size:
-            self._encode(writer)
-
-    def _encode(self, writer: _Writer) -> None:
-        if writer.waiting:
-            pixels = [row.pixels for row in writer.waiting if row.pixels is not None]
-            writer.encoded(as_stored(encode_pixels(self.backbone, pixels), self.work.plan.dtype))
+def _is_current(part: Part, texts: PartCaptions, total: int) -> bool:
+    return part.stop <= total and captions_digest(texts.between(part.start, part.stop)) == part.captions
 
 
-class _Writer:
-    """Collects encoded batches and hands them, a part at a time, to a thread that writes: encoding never waits for it.
+class PartWriter:
+    """Joins pieces to parts and hands these to a thread that writes: encoding never waits for it.
 
-    Left by an exception it still writes the batches that were encoded.
+    Pieces may come in any order, as they do from several workers. Left by an exception it still writes what it was
+    given.
     """
 
     def __init__(self, work: Work) -> None:
         self._work, self._pace = work, Pace()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._writing: list[Future[None]] = []
-        self.begin(0, 0)
+        self._opened = time.monotonic()
+        self._from: dict[int, _Run] = {}
+        self._to: dict[int, _Run] = {}
 
-    def begin(self, start: int, stop: int) -> None:
-        """What comes next are the rows from ``start`` on."""
-        self._start = self._read = self._encoded = start
-        self.waiting: list[Decoded] = []
-        self._broken_ahead: list[Broken] = []
-        self._open()
+    def add(self, piece: Piece) -> None:
+        """The next piece."""
+        run = self._to.pop(piece.start, None) or _Run()
+        run.append([piece])
+        if following := self._from.pop(piece.stop, None):
+            run.append(following.pieces)
+        self._from[run.start] = self._to[run.stop] = run
+        if self._pace.is_over(self._opened):
+            self._close_all()
+        elif run.rows >= PART_ROWS:
+            self._close(run)
 
-    def take(self, row: Decoded) -> None:
-        """The next row of the source."""
-        self._read += 1
-        if row.error is None:
-            self.waiting.append(row)
-        else:
-            self._broken_ahead.append(row.broken)
-
-    def encoded(self, features: np.ndarray) -> None:
-        """The features ``(B, d)`` of the rows that are waiting."""
-        self._batches.append(([(row.ref.id, row.caption or "") for row in self.waiting], features))
-        self._rows += len(features)
-        self._broken += self._broken_ahead
-        self.waiting, self._broken_ahead, self._encoded = [], [], self._read
-        if self._pace.is_over(self._rows, self._opened):
-            self._close()
-
-    def close_part(self, stop: int) -> None:
-        """All rows up to ``stop`` are read and encoded."""
-        self._broken += self._broken_ahead
-        self._broken_ahead, self._encoded = [], stop
-        self._close()
-
-    def __enter__(self) -> _Writer:
+    def __enter__(self) -> PartWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            if kind is not None and not self._failed():
-                self._close()
+            if kind is None or not self._failed():
+                self._close_all()
             self._finish(wait_only=kind is not None)
         finally:
             self._pool.shutdown()
 
-    def _open(self) -> None:
-        self._batches: list[tuple[list[tuple[str, str]], np.ndarray]] = []
-        self._broken: list[Broken] = []
-        self._rows, self._opened = 0, time.monotonic()
+    def _close_all(self) -> None:
+        for run in sorted(self._from.values(), key=lambda run: run.start):
+            self._close(run)
 
-    def _close(self) -> None:
-        if self._encoded == self._start:
-            return
-        part = Part("images", self._start, self._encoded, self._rows, broken=tuple(self._broken))
-        columns = self._columns()
+    def _close(self, run: _Run) -> None:
+        del self._from[run.start], self._to[run.stop]
+        if not self._from:
+            self._opened = time.monotonic()
+        whole = one_piece(run.pieces)
         if len(self._writing) > 1:
             self._writing.pop(0).result()  # an error of the disk ends the build here; else never more than two wait
-        self._writing.append(self._pool.submit(self._work.add, part, columns))
-        self._start = self._encoded
-        self._open()
-
-    def _columns(self) -> dict[str, Values]:
-        if not self._rows:
-            return {}
-        rows = [row for batch, _ in self._batches for row in batch]
-        captions = {"captions": [caption for _, caption in rows]} if self._work.plan.captions else {}
-        features = joined([features for _, features in self._batches])
-        return {"ids": [id for id, _ in rows], **captions, "features": features}
+        self._writing.append(self._pool.submit(self._work.add, whole.part, whole.columns))
 
     def _failed(self) -> bool:
         return any(one.done() and one.exception() is not None for one in self._writing)
@@ -195,17 +145,21 @@ class _Writer:
                 raise error
 
 
-def captions_between(work: Work, images: list[Part], start: int, stop: int) -> list[str]:
-    """The captions of some rows of the cache, from the parts of its pictures."""
-    found: list[str] = []
-    first = 0
-    for part in images:
-        if part.rows and first < stop and first + part.rows > start:
-            captions = work.read(part)["captions"]
-            found += [str(text) for text in captions[max(start - first, 0) : stop - first]]
-        first += part.rows
-    return found
+@dataclass
+class _Run:
+    """Neighbouring pieces in their order, not written yet."""
 
+    pieces: list[Piece] = field(default_factory=list)
+    rows: int = 0
 
-def _windows(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
-    return pairwise([*range(start, stop, size), stop])
+    @property
+    def start(self) -> int:
+        return self.pieces[0].start
+
+    @property
+    def stop(self) -> int:
+        return self.pieces[-1].stop
+
+    def append(self, pieces: Sequence[Piece]) -> None:
+        self.pieces += pieces
+        self.rows += sum(piece.rows for piece in pieces)

@@ -21,7 +21,7 @@ from torch import Tensor
 from motacli.cache.decoding import Decoded, Decoder, Prepare, Row, decode, is_elongated
 from motacli.cache.tensor_preparation import TensorStep, tensor_preparation
 from motacli.contracts import Backbone, ImageRef
-from motacli.datasets import kept_bytes
+from motacli.datasets import image_bytes
 from motacli.encoding import ahead
 from motacli.errors import MotaError, UsageError
 
@@ -115,7 +115,7 @@ def gpu_jpeg(ref: ImageRef) -> Tensor | None:
     if ref.box is not None:
         return None
     try:
-        data = kept_bytes(ref) if ref.member else ref.path.read_bytes()
+        data = image_bytes(ref)
         with Image.open(BytesIO(data)) as image:  # reads no more than the head
             fits = image.format == "JPEG" and not is_elongated(image) and _is_plain(image)
     except (MotaError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):

@@ -20,6 +20,7 @@ from typing import IO
 
 from motacli.errors import MotaError
 from motacli.locks import UNSUPPORTED, open_locked
+from motacli.provenance import redacted
 from motacli.runs import explained
 
 
@@ -36,7 +37,8 @@ class Holder:
     def this(cls) -> Holder:
         """This process."""
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        return cls(os.getpid(), platform.node(), since, shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])[:500])
+        command = shlex.join(redacted([Path(sys.argv[0]).name, *sys.argv[1:]]))
+        return cls(os.getpid(), platform.node(), since, command[:500])
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}, since {self.since}: {self.command}"

@@ -16,6 +16,7 @@ from motacli.contracts import ImageRef, ImageText
 from motacli.datasets import picture_exists
 from motacli.errors import DataError, MotaError
 from motacli.hdf5 import text_digest
+from motacli.remote.urls import is_remote
 
 _TABLE = "CREATE TABLE rows (n INTEGER PRIMARY KEY, id TEXT UNIQUE, path BLOB, box TEXT, member TEXT, caption TEXT)"
 _ROW = "SELECT id, path, box, member, caption FROM rows"
@@ -48,16 +49,21 @@ class Listing:
         names = ("id", "caption") if self.has_captions else ("id",)
         return str(text_digest(*(self._column(name) for name in names)).hexdigest())
 
+    def numbers(self, ids: Iterable[str]) -> Iterator[int]:
+        """Which rows some ids have; those that have none are left out."""
+        for id in ids:
+            for row in self._database.execute("SELECT n FROM rows WHERE id = ?", (id,)):
+                yield row[0]
+
     def known(self, ids: Iterable[str]) -> int:
         """How many of these distinct ids are among the rows."""
-        query = "SELECT 1 FROM rows WHERE id = ?"
-        return sum(self._database.execute(query, (id,)).fetchone() is not None for id in ids)
+        return sum(1 for _ in self.numbers(ids))
 
     def require_pictures(self) -> None:
         """Look for the files: hours of encoding are a bad moment to learn that one is missing."""
         missing, first = 0, None
         for ref, _ in self.refs(self.start, self.stop):
-            if not picture_exists(ref):
+            if not is_remote(ref.path) and not picture_exists(ref):  # a request for each would take hours too
                 missing, first = missing + 1, first or ref
         if first is not None:
             raise DataError(
@@ -82,6 +88,7 @@ def listed(path: Path, items: Iterable[ImageRef | ImageText], but: Iterable[str]
             database.execute("PRAGMA journal_mode=OFF")
             database.execute("PRAGMA synchronous=OFF")
             database.execute(_TABLE)
+            path.chmod(0o600)  # a URL in it may be signed
             database.execute("CREATE TABLE but (id TEXT PRIMARY KEY) WITHOUT ROWID")
             database.executemany("INSERT OR IGNORE INTO but VALUES (?)", ((id,) for id in but))
             yield Listing(database, _fill(database, items))

@@ -72,6 +72,14 @@ class FeatureCache:
         with FILE.opened(self.path, "r") as file, FILE.explaining_damage(self.path):
             return tuple(file["captions"].asstr()[:][rows])
 
+    def rows_of(self, ids: Sequence[str]) -> np.ndarray:
+        """The numbers ``(N,)`` of these pictures' rows in the file; `DataError` for unknown ids."""
+        return self._rows_of(ids)
+
+    def at(self, rows: np.ndarray, name: str = "features") -> np.ndarray:
+        """Features ``(R, d)``, float32, of the rows ``(R,)`` of the file, in any order: no others are read."""
+        return self._read(name, rows)
+
     def blocks(self, name: str = "features", size: int = BLOCK) -> Iterator[np.ndarray]:
         """Features ``(size, d)``, float32, block by block in the order of the file: no more is in memory."""
         for start in range(0, len(self), size):

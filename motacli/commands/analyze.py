@@ -12,6 +12,7 @@ from motacli.commands.analyze_features import features
 from motacli.commands.analyze_routing import routing
 from motacli.commands.session import Session, session
 from motacli.errors import UnknownNameError, UsageError, listed
+from motacli.remote import urls
 from motacli.runs import refuse_existing
 
 if TYPE_CHECKING:
@@ -37,7 +38,12 @@ Sample = Annotated[
 Reference = Annotated[
     Path | None, typer.Option("--reference", help="Compare types: {type: share} in JSON or TOML, or a triplets file.")
 ]
-Images = Annotated[Path | None, typer.Option("--images", help="The pictures' folder or data set, for the page.")]
+Images = Annotated[
+    Path | None,
+    typer.Option(
+        "--images", metavar="PATH", parser=urls.path_of, help="The pictures' folder or data set, for the page."
+    ),
+]
 OptionalModel = Annotated[str | None, typer.Option("--model", help="Backbone that compares the captions.")]
 ForAnnotation = Annotated[bool, typer.Option("--for-annotation", help="Write a sheet for annotators to --out.")]
 Agreement = Annotated[bool, typer.Option("--agreement", help="The files are filled sheets: do annotators agree?")]
@@ -192,7 +198,9 @@ def _write(current: Session, out: Path, found: TripletStatistics, shown: Shown, 
 
     samples = with_pictures(shown.chosen(), images)
     if gone := missing(samples):
-        current.console.warn(f"{len(gone)} of {len(samples)} pictures are not in {images}: {listed(gone)}")
+        current.console.warn(
+            f"{len(gone)} of {len(samples)} pictures are not in {urls.shown(images or '')}: {listed(gone)}"
+        )
     write_triplet_report(out, found, samples, current.versions())
     current.console.log(f"wrote {out}")
 

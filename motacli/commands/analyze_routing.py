@@ -11,6 +11,7 @@ from motacli.commands import analyze_parts as parts_of
 from motacli.commands import options
 from motacli.commands.session import session
 from motacli.errors import UsageError
+from motacli.remote.urls import path_of
 
 if TYPE_CHECKING:
     from motacli.analysis.feature_sets import Parts
@@ -24,7 +25,10 @@ Features = Annotated[
     typer.Option("--features", help="Features: with --triplets the data's file, else the benchmark's folder."),
 ]
 DataRoot = Annotated[Path | None, typer.Option("--data-root", help="Folder that holds the benchmark.")]
-Images = Annotated[Path | None, typer.Option("--images", help="The triplets' pictures: a folder or data set.")]
+Images = Annotated[
+    Path | None,
+    typer.Option("--images", metavar="PATH", parser=path_of, help="The triplets' pictures: a folder or data set."),
+]
 Paraphrases = Annotated[
     Path | None,
     typer.Option("--paraphrases", metavar="FILE", help="JSONL of {id, captions: [...]}. Default: by templates."),

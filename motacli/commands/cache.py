@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
-from motacli.commands import cache_files, options
-from motacli.commands.session import session
+from motacli.commands import cache_files, cluster_options, options
+from motacli.commands.session import Session, session
 from motacli.commands.subcommands import CommandWithCommands
 from motacli.console import Console
 from motacli.errors import UsageError
+from motacli.remote.urls import path_of
 
 if TYPE_CHECKING:
     from motacli.cache import CacheOptions, FeatureCache
+    from motacli.cache.encoder import Engine
+    from motacli.cluster import ClusterOptions
+    from motacli.contracts import Backbone
+    from motacli.models import BackboneChoice
 
 
 class Stored(StrEnum):
@@ -56,10 +64,14 @@ class CacheCommand(CommandWithCommands):
 
 Source = Annotated[
     Path | None,
-    typer.Argument(metavar="SOURCE", help="A folder of pictures, or image-text data of any kind in the README."),
+    typer.Argument(
+        metavar="SOURCE", parser=path_of, help="A folder of pictures, or image-text data of any kind in the README."
+    ),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The file; of --benchmark, a folder.")]
-Data = Annotated[Path | None, typer.Option("--data", help="As SOURCE, but captions are required.")]
+Data = Annotated[
+    Path | None, typer.Option("--data", metavar="PATH", parser=path_of, help="As SOURCE, but captions are required.")
+]
 BenchmarkName = Annotated[str | None, typer.Option("--benchmark", help="Benchmark, see `mota ls benchmarks`.")]
 Root = Annotated[Path | None, typer.Option("--data-root", help="Folder that holds the benchmark.")]
 ImageColumn = Annotated[str | None, typer.Option("--image-column", help="Column of the image paths in the data.")]
@@ -112,16 +124,19 @@ def cache(
     append: Append = False,
     shard: ShardText = None,
     resume: Resume = True,
+    engine: cluster_options.EngineOption = cluster_options.Engine.local,
+    ray_address: cluster_options.RayAddress = None,
+    ray_workers: cluster_options.RayWorkers = None,
+    gpus_per_worker: cluster_options.GpusPerWorker = None,
 ) -> None:
     """Encode pictures once: an image-text set into one file, or a benchmark into a folder with one file per unit.
 
     Interrupted, even by a power cut, the same command goes on. Pictures that cannot be read are left out and listed in
     FILE.errors.jsonl.
     """
-    from motacli.cache import CacheOptions, build_cache
+    from motacli.cache import CacheOptions
     from motacli.cache.asking import Shard
-    from motacli.evaluating import build_unit_caches
-    from motacli.models import BackboneChoice, load_backbone
+    from motacli.models import BackboneChoice
 
     current = session(ctx)
     _refuse_mixtures(ctx)
@@ -136,23 +151,46 @@ def cache(
         compile=compile,
     )
     choice = BackboneChoice(model, pretrained, device, precision.value, preprocess.value)
+    cluster = cluster_options.cluster_options(engine, ray_address, ray_workers, gpus_per_worker)
     how = How(batch_size=batch_size, workers=workers, progress=current.console, resume=resume, options=asked)
     if benchmark is not None and data_root is not None:
+        from motacli.evaluating import build_unit_caches
         from motacli.runs import refuse_existing
 
         refuse_existing(out)
         units = current.host.component("benchmarks", benchmark).make().load(data_root, split, part or ())
-        caches = build_unit_caches(out, load_backbone(current.host, choice), units, **how)
+        with _encoding(current, choice, cluster) as (backbone, who):
+            caches = build_unit_caches(out, backbone, units, engine=who, **how)
     else:
+        from motacli.cache import build_cache
         from motacli.datasets import open_any, open_source
 
         place = data if data is not None else source
         opened = (open_any if data is None else open_source)(place, image_column, caption_column, id_column="")  # type: ignore[arg-type]
-        caches = [build_cache(out, load_backbone(current.host, choice), opened, **how)]
+        with _encoding(current, choice, cluster) as (backbone, who):
+            caches = [build_cache(out, backbone, opened, engine=who, **how)]
     for made in caches:
         if made.skipped:
             current.console.warn(f"{made.skipped} pictures could not be read: {made.path}.errors.jsonl says why")
     current.console.table([_row(cache) for cache in caches])
+
+
+@contextmanager
+def _encoding(
+    current: Session, choice: BackboneChoice, cluster: ClusterOptions | None
+) -> Iterator[tuple[Backbone, Engine]]:
+    """The backbone, and who encodes with it; where workers do, all that this process does with it is to name it."""
+    from motacli.cache.encoder import in_this_process
+    from motacli.models import load_backbone
+
+    if cluster is None:
+        yield load_backbone(current.host, choice), in_this_process
+        return
+    from motacli.cluster.caching import ray_engine
+    from motacli.cluster.ray_cluster import BackboneMaker, HostChoice
+
+    with ray_engine(BackboneMaker(choice, HostChoice.of(current.host)), cluster, current.console) as engine:
+        yield load_backbone(current.host, replace(choice, device="cpu")), engine
 
 
 class How(TypedDict):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from motacli.assignments import read_assignments
 from motacli.commands import options
 from motacli.commands.session import Session, chosen_options, session
 from motacli.console import Console
@@ -76,12 +77,19 @@ Submission = Annotated[
 KeptRanks = Annotated[
     int | None, typer.Option("--top-k", min=1, help=f"Entries of each ranking that --out keeps. Default: {KEPT}.")
 ]
+IndexStore = Annotated[
+    str | None,
+    typer.Option("--index-store", help="Rank by this index store, and say its recall; published numbers use none."),
+]
+StoreOption = Annotated[
+    list[str] | None, typer.Option("--store-option", metavar="KEY=VALUE", help="The index store's option; repeatable.")
+]
 OptionalOut = Annotated[Path | None, typer.Option("--out", help="Folder for the record. Default: only print.")]
 
 _SUPPLIED = ("gallery_features", "query_features", "rankings", "subset_rankings")
 _OF_MODELS = (
     *("query", "descriptions", "fusion", "inversion", "inversion_weights", "adapter", "features", "store"),
-    *("shared_concept", "drop_broken", "pretrained"),
+    *("shared_concept", "drop_broken", "pretrained", "index_store", "store_option"),
 )
 
 
@@ -113,6 +121,8 @@ def evaluate(
     drop_broken: DropBroken = False,
     submission: Submission = None,
     top_k: KeptRanks = None,
+    index_store: IndexStore = None,
+    store_option: StoreOption = None,
     out: OptionalOut = None,
     model: options.Model = "tiny",
     pretrained: options.Pretrained = None,
@@ -128,12 +138,16 @@ def evaluate(
     from motacli.eval_run import Task, submit
     from motacli.results import summary, write_evaluation
     from motacli.runs import PROVENANCE, RunDir, provenance
+    from motacli.search.stores import StoreChoice
 
     current = session(ctx)
     _refuse_mixtures(ctx)
     dataset = current.host.component("benchmarks", benchmark).make()
     kept = max((top_k or KEPT) if out is not None else 0, KEPT if submission is not None else 0)
-    task = Task(dataset, data_root, dataset.protocol(protocol), split, part or (), kept, shared_concept)
+    choice = None if index_store is None else StoreChoice(index_store, read_assignments(store_option or ()))
+    if choice is not None:
+        choice.parsed(current.host)  # a store or an option that is not known is refused before anything is encoded
+    task = Task(dataset, data_root, dataset.protocol(protocol), split, part or (), kept, shared_concept, choice)
     if submission is not None:
         submission_format(dataset)  # a benchmark without a server is refused before anything is encoded
     with nullcontext() if out is None else RunDir.create(out) as run:
@@ -183,13 +197,15 @@ def _kind(given: Mapping[str, Any]) -> QueryKind:
 
 def _refuse_mixtures(ctx: typer.Context) -> None:
     """Options that would be without effect, or effects without their option."""
-    given = {name for name, value in ctx.params.items() if value not in (None, False, [])}
+    given = {name for name, value in ctx.params.items() if value not in (None, False, [], ())}
     if given & set(_SUPPLIED):
         _refuse_supplied_mixtures(given)
     else:
         _refuse_query_mixtures(_kind(ctx.params), given)
     if {"submission", "drop_broken"} <= given:
         raise UsageError("--submission does not go with --drop-broken", "a server wants every query answered")
+    if "store_option" in given and "index_store" not in given:
+        raise UsageError("--store-option is for --index-store", "name the store")
     if "top_k" in given and "out" not in given:
         raise UsageError("--top-k has nowhere to put the rankings", "give --out")
 
@@ -245,6 +261,10 @@ def _print(console: Console, result: Mapping[str, Any]) -> None:
     for name, row in result["units"].items():
         if name not in plain:
             console.log(f"{name}: " + ", ".join(f"{tag} {value:.2f}" for tag, value in row["metrics"].items()))
+        for recall, value in row.get("index_store", {}).items():
+            console.log(
+                f"{name}: index store {result['index_store']['name']!r} has {recall} {value:.2f} of the exact ranking"
+            )
         for metric, (low, high) in row.get("tie_range", {}).items():
             console.log(f"{name}: ties decide {metric}, {low:.2f} if all are lost, {high:.2f} if all are won")
     if not any(row["metrics"] for row in plain.values()):

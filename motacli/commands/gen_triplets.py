@@ -9,9 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from motacli.assignments import read_assignments
+from motacli.commands import cluster_options as cluster
 from motacli.commands import options
 from motacli.commands.session import Session, session
 from motacli.errors import UsageError
+from motacli.remote.redaction import without_secrets
 
 EXAMPLES = 3
 
@@ -89,11 +91,18 @@ def gen_triplets(
     export_requests: Export = None,
     import_answers: Import = None,
     resume: Resume = True,
+    engine: cluster.EngineOption = cluster.Engine.local,
+    ray_address: cluster.RayAddress = None,
+    ray_workers: cluster.RayWorkers = None,
+    gpus_per_worker: cluster.GpusPerWorker = None,
 ) -> None:
     """Write triplets (reference image, relative caption, target caption) as JSONL, with a record beside it.
 
     The key of a language model's server comes from MOTA_LLM_API_KEY, else OPENAI_API_KEY. What is refused goes to
-    OUT.rejects.jsonl. The same command goes on where an interrupted one stopped.
+    OUT.rejects.jsonl. The same command goes on where an interrupted one stopped, with any engine.
+
+    With --engine ray, workers that ask a server share --concurrency, at least one request each; where they run the
+    model (hf, vllm), each has it whole. The key reaches the workers, but no file and no log.
     """
     from motacli.datasets import open_source
     from motacli.triplets.pipeline import generate, load_generator
@@ -106,18 +115,25 @@ def gen_triplets(
     _lay_over(values, {"prompt": None if prompt is None else str(prompt), "recaption": recaption or None})
     _lay_over(values, {"llm": client, "asking": asking, **_prices(price)})
     _lay_over(values, {"answers": [str(path) for path in import_answers] if import_answers else None})
+    asked = cluster.cluster_options(engine, ray_address, ray_workers, gpus_per_worker)
     chosen = load_generator(current.host, generator, values)
     rows = open_source(source, image_column, caption_column, id_column)
     if export_requests is not None:
+        if asked is not None:
+            raise UsageError("--export-requests asks nobody", "leave --engine ray out")
         _export(current, rows, chosen, limit, export_requests)
         return
     if out is None:
         raise UsageError("where do the triplets go?", "give --out")
+    if asked is not None:
+        from motacli.cluster.generating import RayGenerator
+
+        chosen = RayGenerator(chosen, generator, values, current.host, asked, current.console.warn)
     report = generate(
         rows,
         chosen,
         out,
-        source_name=source,
+        source_name=without_secrets(source),
         limit=limit,
         filters=_filters(current, filters or (), model, pretrained, device),
         resume=resume,

@@ -57,6 +57,10 @@ StoreOption = Annotated[
 StoredOption = Annotated[Stored, typer.Option("--dtype", help="Number type of the features.")]
 Thumbnails = Annotated[int, typer.Option("--thumbnails", min=0, metavar="PX", help="Their longer side; 0: none.")]
 MetadataFile = Annotated[Path | None, typer.Option("--metadata", help="CSV with a column `path` and any others.")]
+Features = Annotated[
+    list[Path] | None,
+    typer.Option("--features", metavar="FILE", help="Feature file of the folder, from `mota cache`; repeatable."),
+]
 PromptTemplate = Annotated[str, typer.Option("--prompt", help="Template of composed queries.")]
 Workers = Annotated[int, typer.Option("--workers", min=0, help="How many read pictures ahead of the encoder.")]
 
@@ -90,6 +94,7 @@ def index(
     thumbnails: Thumbnails = 0,
     metadata: MetadataFile = None,
     prompt: PromptTemplate = PROMPT,
+    features: Features = None,
 ) -> None:
     """Index a folder of pictures for `mota search`, or bring an index up to date: only new pictures are encoded.
 
@@ -106,7 +111,8 @@ def index(
 
     if folder is not None:
         move_folder(path, folder)
-    how: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "progress": current.console}
+    how: dict[str, Any] = {"batch_size": batch_size, "workers": workers, "features": features or ()}
+    how["progress"] = current.console
     if update and (out is None or (out / CONFIG).is_file()):
         _refuse_others(ctx, read_config(path), None if out is None else place)
         renewed = update_index(path, host=current.host, device=device, rehash=rehash, metadata=metadata, **how)
@@ -181,6 +187,8 @@ def _tell(console: Console, path: Path) -> None:
 
 
 def _report(console: Console, path: Path, report: IndexReport) -> None:
+    if report.taken:
+        console.log(f"the features of {report.taken} pictures were taken from files")
     if report.broken:
         where = path / STATES / f"{report.state:06d}" / "errors.jsonl"
         console.warn(f"{report.broken} pictures could not be read: {where} says why")

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     benchmark = "benchmark"
     generator = "generator"
     llm = "llm"
+    store = "store"
 
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the part, as users will type it: my-words.")]

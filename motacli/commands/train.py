@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,10 @@ from motacli.assignments import read_assignments
 from motacli.commands import options, watching
 from motacli.commands.session import chosen_options, session
 from motacli.errors import UsageError
+
+if TYPE_CHECKING:
+    from motacli.adapters.frozen_store import FrozenStore
+    from motacli.parallel import World
 
 _DEFAULTS = TrainOptions()
 
@@ -111,14 +115,14 @@ def train(
     """Train an adapter on triplets and cached image features; backbone and inversion network stay frozen.
 
     Killed, it goes on by --resume and ends with the same weights. `torchrun --nproc-per-node N -m motacli train ...`
-    shares every batch among N processes."""
+    shares every batch among N processes, and with --max-restarts goes on by itself when one of them is killed."""
     from motacli.adapters.domains import Mixture
-    from motacli.adapters.frozen_store import FrozenStore
-    from motacli.adapters.parallel import joined_world, own_device, shared_run
     from motacli.adapters.record import settled_options, write_run
     from motacli.adapters.run import train_run
+    from motacli.commands.processes import together
     from motacli.config import parse_options
     from motacli.models import BackboneChoice, load_backbone, load_inversion
+    from motacli.parallel import own_device
     from motacli.query_sources import Composed
     from motacli.runs import WORK
     from motacli.trackers import open_trackers, require_trackers
@@ -133,8 +137,7 @@ def train(
     build: Any = component.load()
     shape = parse_options(build.Options, read_assignments(option or ()), f"options of adapter {adapter_type!r}")
     shares, device = _shares(mix), own_device(device)
-    with joined_world(device) as world, shared_run(out, resume, world) as run:
-        current.console.quiet |= not world.first
+    with together(current, out, resume, device) as (world, run):
         digests = {**_digests("triplets", triplets), **_digests("features", features)}
         rows = [read_triplets(path) for path in triplets]
         mixture = Mixture(tuple(map(str, triplets)), tuple(map(len, rows)), shares)
@@ -149,7 +152,7 @@ def train(
         def wrap(adapter: Any) -> Composed:
             return Composed(phi, adapter)
 
-        watch = watching.watch_of(ctx.params, current, backbone, work, wrap, world.first)
+        watch = watching.watch_of(ctx.params, current, backbone, work, wrap, world)
         names = track or () if world.first else ()
         step = saved_step(work) if names else 0
         trackers = open_trackers(names, run.work, name=out.name, config=config, resume_step=step)
@@ -164,8 +167,7 @@ def train(
                 training,
                 mixture=mixture,
                 watch=replace(watch, tracker=tracker),
-                store=None if cache is None else FrozenStore(cache),
-                world=world,
+                store=_store(cache, work, world),
             )
         if not world.first:
             return
@@ -182,6 +184,14 @@ def train(
     if len(summary.domains) > 1:
         current.console.data("")
         current.console.table(summary.domains)
+
+
+def _store(cache: Path | None, work: Path, world: World) -> FrozenStore | None:
+    """Where what is frozen is kept: nowhere without need, but several processes compute it together."""
+    from motacli.adapters.frozen_store import FrozenStore
+
+    folder = cache or (work / "frozen" if world.size > 1 else None)
+    return None if folder is None else FrozenStore(folder, world)
 
 
 def _shares(mix: str | None) -> tuple[float, ...]:

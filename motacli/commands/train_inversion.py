@@ -13,12 +13,22 @@ from motacli.assignments import read_assignments, write_assignments
 from motacli.commands import options, watching
 from motacli.commands.session import chosen_options, session
 from motacli.errors import UsageError
+from motacli.remote.urls import path_of
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Inversion, see `mota ls inversions`.")]
 Features = Annotated[Path | None, typer.Option("--features", help="Features that `mota cache --data` wrote.")]
-Data = Annotated[Path | None, typer.Option("--data", help="Pictures with captions, of any kind in the README.")]
-Images = Annotated[Path | None, typer.Option("--images", help="A folder of pictures without captions.")]
-Captions = Annotated[Path | None, typer.Option("--captions", help="Captions alone: a text file, CSV, TSV or JSONL.")]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="PATH", parser=path_of, help="Pictures with captions, of any kind in the README."),
+]
+Images = Annotated[
+    Path | None,
+    typer.Option("--images", metavar="PATH", parser=path_of, help="A folder of pictures without captions."),
+]
+Captions = Annotated[
+    Path | None,
+    typer.Option("--captions", metavar="PATH", parser=path_of, help="Captions alone: a text file, CSV, TSV or JSONL."),
+]
 Recipe = Annotated[
     str | None, typer.Option("--recipe", help="authors, tiny, or a TOML file. Default: what the backbone asks for.")
 ]
@@ -76,33 +86,41 @@ def train_inversion(
     workers: options.Workers = 0,
     resume: options.Resume = False,
 ) -> None:
-    """Train an inversion network on pictures or captions; the backbone stays frozen. Killed, it goes on by --resume."""
+    """Train an inversion network on pictures or captions; the backbone stays frozen.
+
+    Killed, it goes on by --resume and ends with the same weights. `torchrun --nproc-per-node N -m motacli
+    train-inversion ...` shares every batch among N processes, and with --max-restarts goes on by itself when one of
+    them is killed."""
+    from motacli.commands.processes import together
     from motacli.config import parse_options
     from motacli.inversions.recipes import overlaid, read_recipe
     from motacli.inversions.run import fit_run, options_class, write_run
     from motacli.inversions.sources import TrainingData
     from motacli.models import BackboneChoice, load_backbone
+    from motacli.parallel import own_device
     from motacli.query_sources import Composed
-    from motacli.runs import WORK, RunDir
+    from motacli.runs import WORK
 
     current = session(ctx)
     _refuse_mixtures(ctx.params)
     component = current.host.component("inversions", name)
     build: Any = component.load()
     known = options_class(build, name)
-    values = _values(ctx.params, option or ())
-    with RunDir.create(out, resume=resume) as run:
+    values, device = _values(ctx.params, option or ()), own_device(device)
+    with together(current, out, resume, device) as (world, run):
         choice = BackboneChoice(model, pretrained, device, precision.value, preprocess.value)
         backbone = load_backbone(current.host, choice)
         merged = overlaid(read_recipe(recipe, name, backbone), values)
         training = parse_options(known, merged, f"options of inversion {name!r}")
         source = TrainingData(features, data, images, captions, workers=workers)
         work = run.work / WORK
-        pairs = source.load(backbone, work, current.console)
-        watch = watching.watch_of(ctx.params, current, backbone, work, Composed)  # type: ignore[arg-type]
+        pairs = source.load(backbone, work, current.console, world)
+        watch = watching.watch_of(ctx.params, current, backbone, work, Composed, world)  # type: ignore[arg-type]
         with component.blamed():
             trained = fit_run(backbone, build, pairs, training, watch)
             component.checked(trained.phi)
+        if not world.first:
+            return
         summary = write_run(run, trained, backbone, source.digests(), current.versions())
         run.write_config("train-inversion", {**chosen_options(ctx), **_settled(training)})
     if current.console.json:

@@ -13,6 +13,7 @@ from motacli.errors import UsageError
 
 if TYPE_CHECKING:
     from motacli.contracts import Backbone
+    from motacli.parallel import World
     from motacli.validation import Wrap
     from motacli.watch import Validate as Scores
     from motacli.watch import Watch
@@ -66,11 +67,11 @@ def refuse_mixtures(given: Mapping[str, Any], others: str = "") -> None:
 
 
 def watch_of(
-    given: Mapping[str, Any], current: Session, backbone: Backbone, work: Path, wrap: Wrap, first: bool = True
+    given: Mapping[str, Any], current: Session, backbone: Backbone, work: Path, wrap: Wrap, world: World
 ) -> Watch:
     """The watch that a command's options describe; ``wrap`` makes a query source of the network in training.
 
-    Of several processes only the ``first`` looks at the benchmark.
+    Of several processes only the first looks at the benchmark.
     """
     from motacli.watch import Watch
 
@@ -79,11 +80,12 @@ def watch_of(
         progress=current.console,
         work=work,
         save_every=given["save_every"],
-        validate=_validate(given, current, backbone, work, wrap) if name is not None and first else None,
+        validate=_validate(given, current, backbone, work, wrap) if name is not None and world.first else None,
         validated_on=" ".join(part for part in (name, split) if part),
         validate_every=given["validate_every"],
         keep_best=given["keep_best"] or "",
         patience=given["patience"],
+        world=world,
     )
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from motacli.datasets.captions import read_captions
 from motacli.datasets.folder import open_pictures
 from motacli.datasets.opening import open_any, open_source
-from motacli.datasets.pixels import attribute_box, kept_bytes, open_image, pad_to_square, picture_exists
+from motacli.datasets.pixels import attribute_box, image_bytes, kept_bytes, open_image, pad_to_square, picture_exists
 
 __all__ = [
     "attribute_box",
+    "image_bytes",
     "kept_bytes",
     "open_any",
     "open_image",

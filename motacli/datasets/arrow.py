@@ -1,22 +1,27 @@
 """Arrow files as Hugging Face's ``save_to_disk`` writes them, and what they share with Parquet: columns of pictures.
 
 A row's place is the file and its number, from 0. Pictures that a file holds stay in it: `ImageRef.member` is
-``column/number``, and the picture's id ``file/number`` with the file's name without ending.
+``column/number``, and the picture's id ``file/number`` with the file's name without ending. Of a remote Arrow file the
+member says besides where its batch of rows is, and which one of them it is: ``column/number@1024+7``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from motacli.contracts import ImageRef, ImageText
 from motacli.datasets.columns import USUAL, Columns, Found, image_at, image_text
+from motacli.datasets.places import open_raw, version
 from motacli.errors import DataError
 from motacli.extras import needed
+from motacli.remote.urls import folder_of, is_remote, shown, stem_of
 
 EXTRA = "parquet"
 _TEXT = ("string", "large_string", "string_view")
@@ -31,37 +36,43 @@ class ArrowSource:
     columns: Columns = USUAL
 
     def __post_init__(self) -> None:
-        needed("pyarrow", EXTRA, str(self.path))
+        needed("pyarrow", EXTRA, shown(self.path))
 
     def __len__(self) -> int:
         with explained(self.path):
-            return sum(batch.num_rows for batch in _stream(self.path))
+            return sum(batch.num_rows for batch in _stream(self.path)[0])
 
     def __iter__(self) -> Iterator[ImageText]:
         start = 0
         with explained(self.path):
-            batches = _stream(self.path)
-            names = self.columns.found_in(batches.schema.names, str(self.path))
+            batches, file = _stream(self.path)
+            names = self.columns.found_in(batches.schema.names, shown(self.path))
+            place = file.tell() if is_remote(self.path) else None
             for batch in batches:
-                yield from rows(self.path, names, batch, start)
+                yield from rows(self.path, names, batch, start, place=place)
                 start += batch.num_rows
+                place = place if place is None else file.tell()
 
 
-def rows(path: Path, names: Found, batch: Any, start: int, embedded: bool = False) -> Iterator[ImageText]:
+def rows(
+    path: Path, names: Found, batch: Any, start: int, embedded: bool = False, place: int | None = None
+) -> Iterator[ImageText]:
     """The rows of a record batch whose first one is row ``start`` of the file at ``path``.
 
-    ``embedded`` says that every picture is in the file, and then the batch can do without their column.
+    ``embedded`` says that every picture is in the file, and then the batch can do without their column. ``place`` is
+    where in the file the batch is, if that is to be said.
     """
+    file, folder, stem = shown(path), folder_of(path), stem_of(path)
     captions = batch.column(names.caption).to_pylist()
     own = [batch.column(names.id).to_pylist()] if names.id else []
     pictures = [True] * batch.num_rows if embedded else pictures_of(batch.column(names.image), names.image, path)
     for number, picture in enumerate(pictures):
-        where = f"{path}: row {start + number}"
+        where = f"{file}: row {start + number}"
         if picture is True:
-            name = f"{path.stem}/{start + number}"
-            image = ImageRef(name, path, member=f"{names.image}/{start + number}")
+            inside = "" if place is None else f"@{place}+{number}"
+            image = ImageRef(f"{stem}/{start + number}", path, member=f"{names.image}/{start + number}{inside}")
         else:
-            image = image_at(path.parent, picture, where)
+            image = image_at(folder, picture, where)
         yield image_text(image, captions[number], where, *(column[number] for column in own))
 
 
@@ -80,20 +91,22 @@ def pictures_of(cells: Any, name: str, path: Path) -> list[object]:
 
 def storage(kind: Any, name: str, path: Path) -> str:
     """How a column of this Arrow type holds pictures: as ``text``, ``bytes``, or a ``struct`` of Hugging Face's."""
-    types = needed("pyarrow", EXTRA, str(path)).types
+    types = needed("pyarrow", EXTRA, shown(path)).types
     if str(kind.value_type if types.is_dictionary(kind) else kind) in _TEXT:
         return "text"
     if str(kind) in _BYTES:
         return "bytes"
     if types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
         return "struct"
-    raise DataError(f"{path}: column {name!r} holds {kind}", "it should hold paths or the bytes of pictures")
+    raise DataError(f"{shown(path)}: column {name!r} holds {kind}", "it should hold paths or the bytes of pictures")
 
 
 def read_picture(path: Path, member: str) -> bytes:
     """The bytes of the picture at ``column/number``; `DataError` where the file lacks it or is broken."""
+    if is_remote(path):
+        return _read_remote(path, member)
     name, number = place_of(path, member)
-    table = _table(*version(path))
+    table = _table(path, version(path))
     if name not in table.column_names or number >= table.num_rows:
         raise missing(path, member)
     with explained(path):
@@ -108,15 +121,6 @@ def place_of(path: Path, member: str) -> tuple[str, int]:
     return name, int(number)
 
 
-def version(path: Path) -> tuple[Path, int, int]:
-    """A file as it is now: path, time of modification, size; `DataError` where it is gone."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        raise DataError(f"no such file: {path}", "it held pictures when the data was read") from None
-    return path, status.st_mtime_ns, status.st_size
-
-
 def picture_bytes(cell: object, path: Path, member: str) -> bytes:
     """The bytes in a cell of an image column."""
     found = cell.get("bytes") if isinstance(cell, dict) else cell
@@ -127,29 +131,73 @@ def picture_bytes(cell: object, path: Path, member: str) -> bytes:
 
 def missing(path: Path, member: str) -> DataError:
     """The error about a picture that is not there."""
-    return DataError(f"{path} has no picture {member!r}", "has the file changed since the data was read?")
+    return DataError(f"{shown(path)} has no picture {member!r}", "has the file changed since the data was read?")
 
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turn pyarrow's errors about a broken file into ours."""
-    pyarrow = needed("pyarrow", EXTRA, str(path))
+    pyarrow = needed("pyarrow", EXTRA, shown(path))
     try:
         yield
     except FileNotFoundError:
-        raise DataError(f"no such file: {path}") from None
+        raise DataError(f"no such file: {shown(path)}") from None
     except (pyarrow.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
         reason = "it is empty" if path.is_file() and not path.stat().st_size else " ".join(str(error).split())
-        raise DataError(f"{path} cannot be read: {reason}", "download or write it again") from error
+        raise DataError(f"{shown(path)} cannot be read: {reason}", "download or write it again") from error
 
 
-def _stream(path: Path) -> Any:
-    pyarrow = needed("pyarrow", EXTRA, str(path))
-    return pyarrow.ipc.open_stream(pyarrow.memory_map(str(path)))
+def arrow_file(path: Path) -> Any:
+    """A file as pyarrow takes it: a local one mapped into memory."""
+    pyarrow = needed("pyarrow", EXTRA, shown(path))
+    return pyarrow.PythonFile(open_raw(path), "r") if is_remote(path) else pyarrow.memory_map(str(path))
+
+
+def _stream(path: Path) -> tuple[Any, Any]:
+    """The batches of a file, and the file."""
+    file = arrow_file(path)
+    return needed("pyarrow", EXTRA, shown(path)).ipc.open_stream(file), file
 
 
 @lru_cache(maxsize=16)
-def _table(path: Path, modified: int, size: int) -> Any:
+def _table(path: Path, version: Hashable) -> Any:
     """The whole file, of which only what is touched comes into memory."""
     with explained(path):
-        return _stream(path).read_all()
+        return _stream(path)[0].read_all()
+
+
+def _read_remote(path: Path, member: str) -> bytes:
+    """A picture by the place of its batch, which stays in memory for the next one."""
+    cell, _, place = member.rpartition("@")
+    offset, _, row = place.partition("+")
+    name, _ = place_of(path, cell)
+    if not (offset.isdecimal() and row.isdecimal()):
+        raise missing(path, member)
+    with explained(path):
+        with _batches.lock:  # or threads would all fetch the same one
+            batch = _batch(path, version(path), int(offset))
+        if name not in batch.schema.names or int(row) >= batch.num_rows:
+            raise missing(path, member)
+        return picture_bytes(batch.column(name)[int(row)].as_py(), path, member)
+
+
+class _Batches:
+    """Who may fetch a batch; a forked process does not wait for a thread that it does not have."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        self.lock = Lock()
+
+
+_batches = _Batches()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_batches.renew)
+
+
+@lru_cache(maxsize=4)
+def _batch(path: Path, version: Hashable, offset: int) -> Any:
+    batches, file = _stream(path)
+    file.seek(offset)
+    return batches.read_next_batch()

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from motacli.datasets.columns import Columns, caption_column
 from motacli.datasets.formats import FORMATS
+from motacli.datasets.places import is_file, open_text
 from motacli.datasets.tables import JsonlSource, TableSource, json_rows, table_rows, text_lines
 from motacli.errors import DataError
+from motacli.remote.urls import shown, suffix_of
 
 _EXPECTED = "a text file with one per line, or any file that image-text data comes in"
 
@@ -19,18 +21,18 @@ def read_captions(path: Path, column: str | None = None) -> list[str]:
     CSV, TSV and JSONL files need no images; of any other kind of image-text file the rows' captions are taken. Raises
     `DataError` for a file that is missing, of another kind, or without captions.
     """
-    if not path.is_file():
-        raise DataError(f"no such file of captions: {path}", _EXPECTED)
+    if not is_file(path):
+        raise DataError(f"no such file of captions: {shown(path)}", _EXPECTED)
     captions = [caption.strip() for caption in _captions(path, column) if caption.strip()]
     if not captions:
-        raise DataError(f"{path} holds no caption", _EXPECTED)
+        raise DataError(f"{shown(path)} holds no caption", _EXPECTED)
     return captions
 
 
 def _captions(path: Path, column: str | None) -> Iterator[str]:
-    kind = FORMATS.get(path.suffix.lower())
+    kind = FORMATS.get(suffix_of(path))
     if kind is None:
-        with path.open(encoding="utf-8-sig") as file:
+        with open_text(path) as file:
             yield from text_lines(file, path)
     elif kind.rows is TableSource:
         rows = table_rows(path)

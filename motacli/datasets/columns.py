@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from motacli.contracts import ImageRef, ImageText
 from motacli.errors import DataError, did_you_mean
+from motacli.remote.redaction import without_secrets
+from motacli.remote.urls import beside
 
 IMAGE_COLUMNS = ("image", "filepath", "file_path", "file_name", "filename", "path", "image_path", "image_file", "img")
 CAPTION_COLUMNS = ("caption", "text", "title", "sentence", "description")
@@ -59,9 +61,9 @@ def caption_column(asked: str | None, names: Sequence[str], where: str) -> str:
 
 
 def image_at(folder: Path, cell: object, where: str) -> ImageRef:
-    """The picture that a cell's path names, relative to ``folder``; its id is the path as written."""
+    """The picture that a cell's path or URL names, relative to ``folder``; its id is that without secrets."""
     text = _text(cell, "image path", where)
-    return ImageRef(text, folder / text)
+    return ImageRef(without_secrets(text), beside(folder, text))
 
 
 def image_text(image: ImageRef, caption: object, where: str, *own: object) -> ImageText:

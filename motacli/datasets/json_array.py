@@ -10,8 +10,10 @@ from typing import Any, TextIO
 
 from motacli.contracts import ImageText
 from motacli.datasets.columns import USUAL, Columns, image_at, image_text
+from motacli.datasets.places import is_file, is_folder, open_text
 from motacli.datasets.tables import cells
 from motacli.errors import DataError
+from motacli.remote.urls import beside, folder_of, shown
 
 TURNS = "conversations"
 CHUNK = 1 << 16
@@ -37,13 +39,13 @@ class JsonArraySource:
         for where, record in json_entries(self.path):
             if not names:
                 names = self._columns_of(record, where)
-                folder = _picture_folder(self.path.parent, record[names[0]])
+                folder = _picture_folder(folder_of(self.path), record[names[0]])
             image, caption, *own = cells(record, names, where)
             if names[1] == TURNS:
                 caption = _answer(caption, where)
             yield image_text(image_at(folder, image, where), caption, where, *own)
         if not names:
-            raise DataError(f"{self.path}: an empty array", "it should hold one object per picture")
+            raise DataError(f"{shown(self.path)}: an empty array", "it should hold one object per picture")
 
     def _columns_of(self, record: dict[str, Any], where: str) -> list[str]:
         columns = self.columns
@@ -54,16 +56,17 @@ class JsonArraySource:
 
 def json_entries(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The objects of a file's array in order, each with where it stands; entries count from 0."""
-    with path.open(encoding="utf-8-sig") as file:
+    name = shown(path)
+    with open_text(path) as file:
         text = _Window(file, path)
         first = text.skip_space()
         if first != "[":
-            raise DataError(f"{path}: {'not a JSON array' if first else 'empty file'}", _AGAIN)
+            raise DataError(f"{name}: {'not a JSON array' if first else 'empty file'}", _AGAIN)
         text.advance(1)
         number = 0
         mark = "]" if text.skip_space() == "]" else ","
         while mark == ",":
-            where = f"{path}: entry {number}"
+            where = f"{name}: entry {number}"
             yield where, text.entry(where)
             number += 1
             mark = text.skip_space()
@@ -72,7 +75,7 @@ def json_entries(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             text.advance(mark == ",")
         text.advance(1)
         if after := text.skip_space():
-            raise DataError(f"{path}: {after!r} follows the array", _AGAIN)
+            raise DataError(f"{name}: {after!r} follows the array", _AGAIN)
 
 
 class _Window:
@@ -134,7 +137,9 @@ class _Window:
         try:
             chunk = self._file.read(max(CHUNK, len(self._text) - self._at))
         except UnicodeDecodeError as error:
-            raise DataError(f"{self._path}: not UTF-8 text in line {self._line} or further on", _AGAIN) from error
+            raise DataError(
+                f"{shown(self._path)}: not UTF-8 text in line {self._line} or further on", _AGAIN
+            ) from error
         self._line += self._text.count("\n", 0, self._at)
         self._text, self._at = self._text[self._at :] + chunk, 0
         return bool(chunk)
@@ -150,5 +155,5 @@ def _answer(turns: object, where: str) -> str:
 
 
 def _picture_folder(folder: Path, first: object) -> Path:
-    beside = isinstance(first, str) and "\0" not in first and (folder / first).is_file()
-    return folder / "images" if not beside and (folder / "images").is_dir() else folder
+    there = isinstance(first, str) and "\0" not in first and is_file(beside(folder, first))
+    return folder / "images" if not there and is_folder(folder / "images") else folder

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Sized
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from motacli.contracts import ImageRef, ImageText
@@ -12,9 +10,12 @@ from motacli.datasets.columns import Columns
 from motacli.datasets.folder import FolderSource, first_has_caption, open_pictures
 from motacli.datasets.formats import FORMATS
 from motacli.datasets.hub import HubSource, is_hub
+from motacli.datasets.joining import joined
 from motacli.datasets.patterns import expanded
+from motacli.datasets.places import exists, is_file, is_folder
 from motacli.datasets.saved import saved_files
 from motacli.errors import DataError
+from motacli.remote.urls import beside, is_remote, path_of, shown, suffix_of, url_of
 
 CAPTION_FILES = (
     *(f"captions{suffix}" for suffix in (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")),
@@ -39,6 +40,8 @@ def open_source(
     - a pattern or a list of these, see `motacli.datasets.patterns`,
     - a data set on the Hugging Face hub, see `motacli.datasets.hub`.
 
+    All but the last may be at a URL that fsspec knows, such as ``s3://bucket/shards-{000..127}.tar``.
+
     Rows are read as they are asked for, pictures not at all. An image's id is its path as written, or its place if it
     is inside of a file. A row's own id is in the column ``id`` or ``id_column`` (empty: in none), and is the image's
     where there is no such column. Raises `DataError`, here for what is no data set and on iteration for bad rows,
@@ -47,7 +50,10 @@ def open_source(
     columns = Columns(image_column, caption_column, id_column)
     if is_hub(path):
         return HubSource(str(path), columns)
-    return joined([source for found in expanded(str(path)) for source in _sources(found, columns)])
+    found = expanded(url_of(path) if is_remote(path) else str(path))
+    if len(found) == 1:
+        _require(found[0])
+    return joined([source for one in found for source in _sources(one, columns)])
 
 
 def open_any(
@@ -57,55 +63,50 @@ def open_any(
     id_column: str | None = None,
 ) -> Iterable[ImageText] | Iterable[ImageRef]:
     """As `open_source`, but a folder of pictures is one without captions if the first has none beside it."""
-    folder = Path(path)
-    if not is_hub(path) and folder.is_dir() and not _files_of(folder) and not first_has_caption(folder):
+    folder = path_of(path)
+    if not is_hub(path) and _is_folder(folder) and not _files_of(folder) and not first_has_caption(folder):
         return open_pictures(folder)
     return open_source(path, image_column, caption_column, id_column)
 
 
-def joined(sources: Sequence[Iterable[ImageText]]) -> Iterable[ImageText]:
-    """The rows of all of them, one after the other; sized if they are."""
-    if len(sources) == 1:
-        return sources[0]
-    return (SizedJoin if all(isinstance(source, Sized) for source in sources) else Join)(tuple(sources))
-
-
-@dataclass(frozen=True)
-class Join:
-    """Sources one after the other."""
-
-    sources: tuple[Iterable[ImageText], ...]
-
-    def __iter__(self) -> Iterator[ImageText]:
-        return chain.from_iterable(self.sources)
-
-
-@dataclass(frozen=True)
-class SizedJoin(Join):
-    """Sources one after the other that all know their length."""
-
-    def __len__(self) -> int:
-        return sum(len(source) for source in self.sources if isinstance(source, Sized))
-
-
 def _sources(path: Path, columns: Columns) -> list[Iterable[ImageText]]:
-    files = _files_of(path) if path.is_dir() else (path,)
+    files = _files_of(path) if _is_folder(path) else (path,)
     return [_file_source(file, columns) for file in files] or [FolderSource(path)]
 
 
 def _files_of(folder: Path) -> Sequence[Path]:
     """The files that a folder is read through; none where it is one of pictures and captions."""
-    found = [file for name in CAPTION_FILES if (file := folder / name).is_file()]
+    found = [file for name in CAPTION_FILES if is_file(file := folder / name)]
     if len(found) > 1:
         names = " and ".join(file.name for file in found)
-        raise DataError(f"{folder} holds {names}, and either could be meant", "give the file instead of the folder")
-    return found or saved_files(folder) or sorted(folder.glob("*.tar"))
+        raise DataError(
+            f"{shown(folder)} holds {names}, and either could be meant", "give the file instead of the folder"
+        )
+    return found or saved_files(folder) or _shards(folder)
+
+
+def _shards(folder: Path) -> list[Path]:
+    if is_remote(folder):
+        from motacli.remote.files import entries
+
+        return [beside(folder, entry.name) for entry in entries(folder) if entry.name.endswith(".tar")]
+    return sorted(folder.glob("*.tar"))
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether to look into it: of a URL, its ending tells as long as that is one of a file."""
+    return is_folder(path) if not is_remote(path) or suffix_of(path) not in FORMATS else False
+
+
+def _require(path: Path) -> None:
+    if not exists(path):
+        raise DataError(f"no such data set: {shown(path)}", "give a folder, a file, a pattern, or hf-hub:OWNER/NAME")
 
 
 def _file_source(path: Path, columns: Columns) -> Iterable[ImageText]:
-    if not path.exists():
-        raise DataError(f"no such data set: {path}", "give a folder, a file, a pattern, or hf-hub:OWNER/NAME")
-    kind = FORMATS.get(path.suffix.lower())
+    if not is_remote(path):
+        _require(path)
+    kind = FORMATS.get(suffix_of(path))
     if kind is None:
-        raise DataError(f"{path}: unknown kind of data set", f"known: a folder, {', '.join(sorted(FORMATS))}")
+        raise DataError(f"{shown(path)}: unknown kind of data set", f"known: a folder, {', '.join(sorted(FORMATS))}")
     return kind.rows(path, columns)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -13,9 +14,11 @@ from threading import Lock
 from typing import Any
 
 from motacli.contracts import ImageText
-from motacli.datasets.arrow import EXTRA, explained, missing, picture_bytes, place_of, rows, storage, version
+from motacli.datasets.arrow import EXTRA, explained, missing, picture_bytes, place_of, rows, storage
 from motacli.datasets.columns import USUAL, Columns, Found
+from motacli.datasets.places import open_raw, version
 from motacli.extras import needed
+from motacli.remote.urls import is_remote, shown
 
 ROWS = 1024
 PICTURES = 16
@@ -32,7 +35,7 @@ class ParquetSource:
     columns: Columns = USUAL
 
     def __post_init__(self) -> None:
-        needed("pyarrow.parquet", EXTRA, str(self.path))
+        needed("pyarrow.parquet", EXTRA, shown(self.path))
 
     def __len__(self) -> int:
         with explained(self.path), _opened(self.path) as file:
@@ -42,7 +45,7 @@ class ParquetSource:
         start = 0
         with explained(self.path), _opened(self.path) as file:
             schema = file.schema_arrow
-            names = self.columns.found_in(schema.names, str(self.path))
+            names = self.columns.found_in(schema.names, shown(self.path))
             kind = storage(schema.field(names.image).type, names.image, self.path)
             for group in range(file.num_row_groups):
                 embedded = kind != "text" and _all_embedded(file.metadata.row_group(group), _leaf(names.image, kind))
@@ -56,7 +59,7 @@ class ParquetSource:
 def read_picture(path: Path, member: str) -> bytes:
     """The bytes of the picture at ``column/number``; `DataError` where the file lacks it or is broken."""
     name, number = place_of(path, member)
-    return picture_bytes(_pictures(*version(path), name).read(number, member), path, member)
+    return picture_bytes(_pictures(path, version(path), name).read(number, member), path, member)
 
 
 class _Pictures:
@@ -104,15 +107,19 @@ class _Pictures:
 
 
 @lru_cache(maxsize=4)
-def _pictures(path: Path, modified: int, size: int, name: str) -> _Pictures:
+def _pictures(path: Path, version: Hashable, name: str) -> _Pictures:
     with explained(path):
         return _Pictures(path, name)
 
 
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pictures.cache_clear)  # another thread may be reading by one
+
+
 def _opened(path: Path) -> Any:
     # Without these settings pyarrow takes in whole row groups, which may be the whole file.
-    parquet = needed("pyarrow.parquet", EXTRA, str(path))
-    return parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 16)
+    parquet = needed("pyarrow.parquet", EXTRA, shown(path))
+    return parquet.ParquetFile(open_raw(path) if is_remote(path) else path, pre_buffer=False, buffer_size=1 << 16)
 
 
 def _leaf(name: str, kind: str) -> str:

@@ -14,7 +14,9 @@ from motacli.contracts import ImageRef
 from motacli.datasets import hub
 from motacli.datasets.formats import FORMATS
 from motacli.datasets.hub import is_hub
+from motacli.datasets.places import is_file, read_bytes
 from motacli.errors import DataError
+from motacli.remote.urls import is_remote, shown, suffix_of
 
 DILATION = 0.7
 
@@ -35,41 +37,59 @@ BROKEN = (
 )
 
 
-def open_image(ref: ImageRef) -> Image.Image:
+def open_image(ref: ImageRef, file: bytes | None = None) -> Image.Image:
     """The decoded picture in mode RGB, cropped and padded to a square if ``ref.box`` is set.
+
+    ``file`` is what `image_bytes` gives, where it was read before.
 
     Transparency is dropped, 16-bit greys are scaled to 8 bits, EXIF orientation is not applied (as in CLIP's own
     pipelines). Converting before resizing is what Hugging Face's CLIP processor does; open_clip's transform resizes
-    first, which differs for palette and RGBA files only. `DataError` names a file that is missing or cannot be decoded.
+    first, which differs for palette and RGBA files only. `DataError` names a file that is missing or cannot be decoded,
+    or cannot be had from where it is.
     """
+    if file is None and (ref.member or is_remote(ref.path)):
+        file = image_bytes(ref)
     try:
-        with Image.open(BytesIO(kept_bytes(ref)) if ref.member else ref.path) as image:
+        with Image.open(ref.path if file is None else BytesIO(file)) as image:
             image.load()
             region = image if ref.box is None else image.crop(attribute_box(ref.box, image.size))
             picture = as_rgb(region)
     except FileNotFoundError:
         raise DataError(f"no such picture: {ref.path}", f"it belongs to image id {ref.id!r}") from None
     except BROKEN as error:
-        reason = "the file is empty" if _is_empty(ref.path) else str(error) or type(error).__name__
+        empty = _is_empty(ref.path) if file is None else not file
+        reason = "the file is empty" if empty else str(error) or type(error).__name__
         raise DataError(
             f"cannot decode {ref.place}: {reason}", "replace the file or take it out of the data"
         ) from error
     return picture if ref.box is None else pad_to_square(picture)
 
 
+def image_bytes(ref: ImageRef) -> bytes:
+    """A picture's file as it is stored, wherever that is; `DataError` where it is missing or cannot be read."""
+    if ref.member:
+        return kept_bytes(ref)
+    try:
+        return read_bytes(ref.path)
+    except FileNotFoundError:
+        raise DataError(f"no such picture: {ref.path}", f"it belongs to image id {ref.id!r}") from None
+    except OSError as error:
+        raise DataError(f"cannot read {ref.path}: {error.strerror or error}") from error
+
+
 def kept_bytes(ref: ImageRef) -> bytes:
     """The file of a picture that has a ``member``, from inside of its ``path``; `DataError` where it is not there."""
     if is_hub(ref.path):
         return hub.read_picture(ref.path, ref.member)
-    kind = FORMATS.get(ref.path.suffix.lower())
+    kind = FORMATS.get(suffix_of(ref.path))
     if kind is None or kind.picture is None:
-        raise DataError(f"{ref.path} is no file that pictures are kept in", f"it belongs to image id {ref.id!r}")
+        raise DataError(f"{shown(ref.path)} is no file that pictures are kept in", f"it belongs to image id {ref.id!r}")
     return kind.picture(ref.path, ref.member)
 
 
 def picture_exists(ref: ImageRef) -> bool:
     """Whether the file is there that holds the picture; of those on the hub that is taken for granted."""
-    return ref.path.is_file() or (bool(ref.member) and is_hub(ref.path))
+    return is_file(ref.path) or (bool(ref.member) and is_hub(ref.path))
 
 
 def attribute_box(box: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[float, float, float, float]:

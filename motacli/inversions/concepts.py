@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from motacli.console import NullProgress, Progress
 from motacli.contracts import Backbone
-from motacli.encoding import encode_texts
 from motacli.errors import DataError
+from motacli.sharing import encode_texts_shared
 
 NAME_COLUMNS = ("DisplayName", "name", "concept", "class")
 _AT_ONCE = 256
@@ -72,7 +72,7 @@ def concept_features(backbone: Backbone, names: Sequence[str], progress: Progres
     for start in (progress or NullProgress()).track(starts, "encoding concepts"):
         some = names[start : start + _AT_ONCE]
         texts = [frame.format(f" {name} ") for name in some for frame in frames]
-        features = F.normalize(torch.from_numpy(encode_texts(backbone, texts)), dim=1)
+        features = F.normalize(torch.from_numpy(encode_texts_shared(backbone, texts)), dim=1)
         parts.append(F.normalize(features.reshape(len(some), len(frames), -1).mean(1), dim=1))
     return torch.cat(parts)
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from motacli.compose import TokenPrompt, splice
+from motacli.compose import TokenPrompt, splice, spliced_length
 from motacli.contracts import Backbone
 from motacli.errors import DataError
+from motacli.sharing import all_rows, own_rows, sharing_world
 
 PHOTO = "a photo of"
 
@@ -21,6 +22,7 @@ class PairFeatures:
     """Image features ``(N, d)`` and captions with their text features ``(N, d)``, all frozen and not normalised.
 
     What a training does not need may be missing: ``image`` and ``text`` are then ``(0, d)``, ``captions`` empty.
+    Features may be `motacli.rows_on_disk.RowsOnDisk` in a tensor's place: only rows that are indexed are then read.
     """
 
     image: Tensor
@@ -63,8 +65,23 @@ def photo_prompt(backbone: Backbone) -> TokenPrompt:
 
 
 def spliced_features(backbone: Backbone, prompts: Sequence[TokenPrompt], pseudo_words: Tensor) -> Tensor:
-    """Prompts with pseudo-words ``(B, n, w)`` to text features ``(B, d)``."""
-    spliced = splice(backbone, prompts, pseudo_words)
+    """Prompts with pseudo-words ``(B, n, w)`` to text features ``(B, d)``.
+
+    In a training of several processes each computes its part of them, and all have the same values and gradients.
+    """
+    world = sharing_world()
+    if world.size == 1:
+        return _spliced_features(backbone, prompts, pseudo_words)
+    # As long as the whole batch makes them, for rounding does not differ then between numbers of processes.
+    length = spliced_length(backbone, prompts, pseudo_words.shape[1])
+    own = _spliced_features(backbone, prompts[world.part(len(prompts))], own_rows(pseudo_words), length)
+    return all_rows(own, len(prompts))
+
+
+def _spliced_features(
+    backbone: Backbone, prompts: Sequence[TokenPrompt], pseudo_words: Tensor, length: int = 0
+) -> Tensor:
+    spliced = splice(backbone, prompts, pseudo_words, length=length)
     return backbone.encode_embeddings(spliced.embeddings, spliced.ends)
 
 

@@ -22,6 +22,7 @@ from motacli.inversions.keywords import KeywordTagger, Run, Tagger, find_tagger
 from motacli.inversions.masking import MASKINGS, Masking, Pieces
 from motacli.inversions.phi import Phi
 from motacli.inversions.training import InversionOptions, fit_network, require
+from motacli.rows_on_disk import spread
 from motacli.watch import Watch
 
 NoiseFamily = Literal["scaled gaussian", "gaussian", "uniform", "none"]
@@ -110,7 +111,7 @@ class LinCIRObjective:
         self.backbone = backbone
         self.text = data.text
         self.options = options
-        self.scale = options.noise * (float(data.text.std(0).mean()) if options.noise_unit == "spread" else 1.0)
+        self.scale = options.noise * (spread(data.text) if options.noise_unit == "spread" else 1.0)
         captions = [clean_caption(caption) for caption in data.captions]
         runs = list((tagger or find_tagger(options.keywords)).runs(captions))
         self.prompts = MaskedPrompts(backbone, captions, runs, options.masking)

@@ -23,6 +23,7 @@ from motacli.inversions.data import cosine_loss, spliced_features
 from motacli.inversions.phrases import PhraseBook
 from motacli.inversions.recipes import read_recipe
 from motacli.inversions.training import require, step_seed
+from motacli.parallel import World
 from motacli.weights import read_part, write_part
 
 SHORT_TEMPLATES = ("a photo of {}", "a picture of {}", "an image of {}", "there is {}", "{}")
@@ -65,6 +66,7 @@ def invert(
     alike: bool = False,
     progress: Progress | None = None,
     work: Path | None = None,
+    world: World | None = None,
 ) -> Tensor:
     """Pictures ``(N, d)`` to the moving average of their pseudo-words ``(N, w)``.
 
@@ -72,12 +74,14 @@ def invert(
     concept's place to the phrase as it was: ``(L_cos + a L_phrase) / (1 + a)``; without ``phrases`` the first alone.
     ``first`` is the number of the first picture, by which phrases are drawn. Batches that are done are kept in ``work``
     and not done again. The result depends on seed, picture numbers and batch size only; with ``alike`` all pictures
-    start from one pseudo-word and have the same templates, so that none depends on its neighbours either [ours].
+    start from one pseudo-word and have the same templates, so that none depends on its neighbours either [ours]. The
+    processes of ``world`` take a batch each, in turn, and all have the result; ``work`` is then a folder they share.
     """
     frames = [_frame(backbone, text) for text in (templates() if options.templates == "palavra" else SHORT_TEMPLATES)]
-    progress = progress or NullProgress()
-    done = []
-    for start in range(0, len(image), options.batch_size):
+    progress, world = progress or NullProgress(), world or World()
+    done: list[Tensor] = []
+    starts = range(0, len(image), options.batch_size)
+    for start in starts[world.rank :: world.size]:
         part = image[start : start + options.batch_size]
         path = None if work is None else work / f"{first + start:09d}.safetensors"
         made_by = "" if path is None else _made_by(backbone, part, options, seed) + " alike" * alike
@@ -87,8 +91,10 @@ def invert(
             words = _invert_batch(backbone, part, phrases, frames, options, seed, first + start, alike, progress, bar)
             if path is not None:
                 write_part(path, words, made_by)
-        done.append(words.to(image.device))
-    return torch.cat(done)
+        done.append(words.cpu())
+    whose = [number % world.size for number in range(len(starts))]
+    mine = iter(done)
+    return torch.cat([world.agreed(lambda: next(mine), by=rank) for rank in whose]).to(image.device)
 
 
 def _invert_batch(

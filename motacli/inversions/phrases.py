@@ -14,11 +14,13 @@ from torch import Tensor
 
 from motacli.compose import TokenPrompt, tokenize_pieces
 from motacli.contracts import Backbone
-from motacli.encoding import encode_texts
 from motacli.errors import DataError
 from motacli.inversions.data import PairFeatures
 from motacli.inversions.keywords import Run, light_runs
+from motacli.sharing import encode_texts_shared
 
+_AT_ONCE = 32
+"""Phrases that are encoded together: few, so that several processes get some of a batch's."""
 _CONTINUATIONS = """
 is in a room
 is outdoors on a sunny day
@@ -91,7 +93,7 @@ class ConceptBook:
         texts = [rng.choice(self._phrases[name]) for name in names]
         new = list(dict.fromkeys(text for text in texts if text not in self._known))
         if new:
-            features = torch.from_numpy(encode_texts(self._backbone, new)).to(self._backbone.device)
+            features = torch.from_numpy(encode_texts_shared(self._backbone, new, _AT_ONCE)).to(self._backbone.device)
             for text, feature in zip(new, features, strict=True):
                 self._known[text] = len(self._features)
                 self._features.append(feature)

@@ -31,6 +31,7 @@ from motacli.inversions.phrases import (
     rule_phrases,
 )
 from motacli.inversions.training import InversionOptions, fit_network, require
+from motacli.sharing import sharing
 from motacli.watch import Watch
 
 
@@ -78,7 +79,14 @@ class Searle(Phi):
             books = _books(backbone, data, options, watch)
             work = None if watch.work is None else watch.work / "oti"
             words = invert(
-                backbone, data.image, books["oti"], options.oti, seed=options.seed, progress=watch.progress, work=work
+                backbone,
+                data.image,
+                books["oti"],
+                options.oti,
+                seed=options.seed,
+                progress=watch.progress,
+                work=work,
+                world=watch.world,
             )
             return SearleObjective(backbone, data.image, words, books["distillation"], options)
 
@@ -97,7 +105,8 @@ def _books(backbone: Backbone, data: PairFeatures, options: SearleOptions, watch
     names = read_concepts(Path(options.concepts))
     phrases = rule_phrases(names) if options.phrases == "rules" else read_phrases(Path(options.phrases))
     names = tuple(name for name in names if name in phrases)
-    found = names_of(associate(backbone, data.image, names, options.top_concepts, watch.progress), names)
+    with sharing(watch.world):
+        found = names_of(associate(backbone, data.image, names, options.top_concepts, watch.progress), names)
     return {
         "oti": ConceptBook(backbone, [own[: options.oti.concepts] for own in found], phrases),
         "distillation": ConceptBook(backbone, found, phrases),

@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from motacli.contracts import Backbone
 from motacli.errors import DataError, MotaError
 from motacli.inversions.data import PairFeatures, recall_at_1
+from motacli.parallel import World
+from motacli.rows_on_disk import row_blocks
+from motacli.sharing import sharing
 from motacli.training_state import TrainingState
 from motacli.watch import Watch
 
@@ -77,7 +80,11 @@ def require(condition: bool, message: str) -> None:
 
 
 class Objective(Protocol):
-    """A training objective: rows of the data and a seeded generator on the CPU to a loss."""
+    """A training objective: rows of the data and a seeded generator on the CPU to a loss.
+
+    Of several processes each is called with the rows of the whole batch, and `motacli.inversions.data.spliced_features`
+    shares out the text encoder's work. What it does without that, all do alike.
+    """
 
     def __call__(self, phi: nn.Module, rows: Tensor, noise: torch.Generator) -> Tensor: ...
 
@@ -101,11 +108,16 @@ def fit_network(
     """Train a new network ``build(joint_dim=, text_width=, dropout=)``: the network, frozen, and the training's record.
 
     ``objective`` is made from the data on the backbone's device, and its time counts. The same seed gives the same
-    weights on the same machine, interrupted or not; the caller's random numbers stay as they are.
+    weights on the same machine, interrupted or not; the caller's random numbers stay as they are. The processes of
+    ``watch.world`` train one network together.
+
+    Raises `DataError` for data of fewer than two rows, `UsageError` for batches of fewer rows than processes, and what
+    `train_inversion` raises.
     """
     if len(data) < 2:
         raise DataError(f"{len(data)} pictures are too few to train on", "rows are told from one another")
     watch = watch or Watch()
+    watch.world.require(min(options.batch_size, len(data)))
     started = time.perf_counter()
     data = data.to(backbone.device)
     with torch.random.fork_rng(devices=[]):
@@ -114,12 +126,16 @@ def fit_network(
         phi.to(backbone.device)
         identity = {"network": phi.name, "backbone": backbone.fingerprint()}
         if watch.work is not None:  # reading all of the data again is for trainings that leave a state
-            identity["data"] = data_digest(data)
+            identity["data"] = watch.world.agreed(lambda: data_digest(data))
         log = train_inversion(phi, objective(data), len(data), options, watch, identity)
     phi.requires_grad_(False)
+
+    def recall() -> float | None:
+        return recall_at_1(backbone, phi, data.image[:CHECKED_ROWS]) if data.has_images else None
+
     record = {
         "loss": log.losses[-1],
-        "recall_at_1": recall_at_1(backbone, phi, data.image[:CHECKED_ROWS]) if data.has_images else None,
+        "recall_at_1": watch.world.agreed(recall),
         "rows": len(data),
         "steps": len(log.losses),
         "seconds": time.perf_counter() - started,
@@ -147,7 +163,7 @@ def train_inversion(
     state = TrainingState(
         {**(identity or {}), "options": asdict(options), "rows": size, "steps": steps}, phi, _optimizer(phi, options)
     )
-    if watch.work is not None and state.load(watch.work):
+    if watch.work is not None and state.load(watch.work, watch.world):
         watch.progress.log(f"going on after {state.step} of {steps} steps")
     if options.ema and not state.average:
         state.average = {key: value.clone() for key, value in phi.state_dict().items()}
@@ -155,14 +171,14 @@ def train_inversion(
     phi.train()
     batches = iter(()) if watch.is_hopeless(state.checks) else _batches(size, options, state.step, steps)
     for rows in watch.progress.track(batches, "training the inversion network", steps - state.step):
-        loss = _step(state, objective, rows, options, steps, device)
+        loss = _step(state, objective, rows, options, steps, device, watch.world)
         state.losses.append(loss)
         state.step += 1
         if watch.on_step is not None:
             watch.on_step(state.step, loss)
-        if watch.validate is not None and _due(state.step, watch.validate_every, steps):
+        if watch.validates and _due(state.step, watch.validate_every, steps):
             _check(state, watch)
-        if watch.work is not None and _due(state.step, watch.save_every, steps):
+        if watch.work is not None and watch.world.first and _due(state.step, watch.save_every, steps):
             state.save(watch.work)
         if watch.is_hopeless(state.checks):
             break
@@ -174,7 +190,8 @@ def data_digest(data: PairFeatures) -> str:
     """A digest of what is trained on."""
     digest = hashlib.sha256("\0".join(data.captions).encode("utf-8", "surrogatepass"))
     for features in (data.image, data.text):
-        digest.update(np.ascontiguousarray(features.cpu().numpy()).data)
+        for block in row_blocks(features):
+            digest.update(np.ascontiguousarray(block.cpu().numpy()).data)
     return digest.hexdigest()[:16]
 
 
@@ -190,18 +207,22 @@ def _step(
     options: InversionOptions,
     steps: int,
     device: torch.device,
+    world: World,
 ) -> float:
     """One step of the optimiser; its loss."""
     torch.manual_seed(step_seed(options.seed, _DROPOUT, state.step))
     noise = torch.Generator().manual_seed(step_seed(options.seed, _NOISE, state.step))
     for group in state.optimizer.param_groups:
         group["lr"] = options.lr * _schedule(state.step, options, steps)
-    with _autocast(options, device):
-        loss = objective(state.network, torch.from_numpy(rows), noise)
-    if not torch.isfinite(loss):
-        raise MotaError(f"the loss is not finite at step {state.step + 1}", "lower --lr, or look for broken features")
     state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    with sharing(world):
+        with _autocast(options, device):
+            loss = objective(state.network, torch.from_numpy(rows), noise)
+        if not torch.isfinite(loss):
+            hint = "lower --lr, or look for broken features"
+            raise MotaError(f"the loss is not finite at step {state.step + 1}", hint)
+        loss.backward()
+    world.same_gradients(state.network)
     if options.clip:
         torch.nn.utils.clip_grad_norm_(state.network.parameters(), options.clip)
     state.optimizer.step()
@@ -230,19 +251,23 @@ def _batches(size: int, options: InversionOptions, first: int, steps: int) -> It
 
 def _check(state: TrainingState, watch: Watch) -> None:
     """Validate the network, or the average of its weights where one is kept."""
-    assert watch.validate is not None
     training = {key: value.clone() for key, value in state.network.state_dict().items()}
     if state.average:
         state.network.load_state_dict(state.average)
     state.network.eval()
     with torch.random.fork_rng(devices=[]):
-        scores = dict(watch.validate(state.network))
+        scores = watch.world.agreed(lambda: _scores(state, watch))
     watch.check_metric(scores)
     if watch.keep_best and watch.is_best(state.checks, scores):
         state.best = {key: value.cpu().clone() for key, value in state.network.state_dict().items()}
     state.checks.append({"step": state.step, **scores})
     state.network.load_state_dict(training)
     state.network.train()
+
+
+def _scores(state: TrainingState, watch: Watch) -> dict[str, float]:
+    assert watch.validate is not None
+    return dict(watch.validate(state.network))
 
 
 def _settle(state: TrainingState, watch: Watch, options: InversionOptions) -> None:

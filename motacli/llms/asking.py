@@ -60,6 +60,14 @@ class Abandoned(Exception):
 
 
 @dataclass
+class Heard:
+    """The last request that a server answered, and when; kept, it says later that the server was there."""
+
+    request: ChatRequest | None = None
+    at: float = field(default_factory=time.monotonic)
+
+
+@dataclass
 class _Tries:
     """What became of one request so far: how often it was sent, and how many attempts in a row were in vain.
 
@@ -85,6 +93,12 @@ class _Tries:
         self.prompt_tokens += answer.prompt_tokens
         self.completion_tokens += answer.completion_tokens
 
+    def add(self, other: _Tries) -> None:
+        """Count what another request cost as this one's."""
+        self.sent += other.sent
+        self.prompt_tokens += other.prompt_tokens
+        self.completion_tokens += other.completion_tokens
+
     def asked(self, value: T | None, error: LLMError | None) -> Asked[T]:
         return Asked(value, error, self.sent, self.prompt_tokens, self.completion_tokens)
 
@@ -93,17 +107,19 @@ class Asker:
     """Asks one client on behalf of many.
 
     A server counts as gone, and `ask` raises `MotaError`, where nothing reaches it for a while, or where a request used
-    up its attempts and for a while no other is answered either. One bad request among good ones is only given up.
+    up its attempts and for a while no other is answered either. One bad request among good ones is only given up. Where
+    all that are under way have used up theirs, one that was answered before is asked again to tell which it is.
     """
 
-    def __init__(self, client: LLMClient, options: AskOptions, seed: int = 0) -> None:
+    def __init__(self, client: LLMClient, options: AskOptions, seed: int = 0, heard: Heard | None = None) -> None:
         self.client, self.options = client, options
         self.stopping = asyncio.Event()
         self._pace = Pace(options.concurrency)
         self._random = Random(seed)
-        self._answered = time.monotonic()
-        self._ever = False
-        self._active = 0
+        self._heard = heard or Heard()
+        self._heard.at = time.monotonic()
+        self._active = self._at_end = 0
+        self._probing = False
         inline = inspect.iscoroutinefunction(client.complete)
         self._complete: Callable[[ChatRequest], Awaitable[ChatAnswer]] = (
             client.complete if inline else lambda request: asyncio.to_thread(client.complete, request)  # type: ignore[arg-type]
@@ -130,13 +146,13 @@ class Asker:
                 tries.failed(error)
             else:
                 tries.answered(answer)
-                self._alive()
+                self._alive(request)
                 try:
                     return tries.asked(read(answer.text), None)
                 except LLMError as error:
                     failure = error
             final = failure.remedy == "give up" or (failure.reached and tries.sent >= self.options.attempts)
-            await self._raise_where_gone(failure, tries, final)
+            await self._raise_where_gone(request, failure, tries, final)
             if final:
                 return tries.asked(None, failure)
             if failure.remedy == "wait":
@@ -149,36 +165,57 @@ class Asker:
             tries.begun = time.monotonic()
             return await self._complete(request)
 
-    def _alive(self) -> None:
-        self._answered = time.monotonic()
-        self._ever = True
+    def _alive(self, request: ChatRequest) -> None:
+        self._heard.request, self._heard.at = request, time.monotonic()
 
-    async def _raise_where_gone(self, error: LLMError, tries: _Tries, final: bool) -> None:
+    async def _raise_where_gone(self, request: ChatRequest, error: LLMError, tries: _Tries, final: bool) -> None:
         if error.remedy == "stop":
             raise MotaError(f"the language model cannot be asked: {error.message}", error.hint)
         if error.remedy != "wait":
-            self._alive()  # an answer, if a bad one
+            self._alive(request)  # an answer, if a bad one
             return
         if error.reason == RATE_LIMIT:
             self._pace.slower()
-        silence = time.monotonic() - max(tries.reached, self._answered)
+        silence = time.monotonic() - max(tries.reached, self._heard.at)
         if (not error.reached and silence >= self.options.patience) or (final and await self._fails_everyone(tries)):
-            what = "is gone" if self._ever else "does not answer"
+            what = "is gone" if self._heard.request else "does not answer"
             raise MotaError(
                 f"the language model {what}: {error.message}",
                 "start it or check its address; the same command then goes on where this one stopped",
             )
 
     async def _fails_everyone(self, tries: _Tries) -> bool:
-        """Whether nobody is answered for a while after a request used up its attempts, others being under way."""
-        if not self._ever:
+        """Whether nobody is answered for a while after a request used up its attempts."""
+        if self._heard.request is None:
             return True
         until = time.monotonic() + self.options.patience
-        while self._answered < tries.begun and self._active > 1:
-            if time.monotonic() > until:
-                return True
-            await self._pause(_LOOK_AGAIN)
+        self._at_end += 1
+        try:
+            while self._heard.at < tries.begun:
+                if time.monotonic() > until:
+                    return True
+                if self._at_end == self._active and not self._probing:
+                    await self._probe(self._heard.request, tries)
+                await self._pause(_LOOK_AGAIN)
+        finally:
+            self._at_end -= 1
         return False
+
+    async def _probe(self, good: ChatRequest, tries: _Tries) -> None:
+        """Ask what was answered before; nobody else is left who could be."""
+        self._probing, probe = True, _Tries()
+        try:
+            probe.answered(await self._once(good, probe))
+            self._alive(good)
+        except LLMError as error:
+            probe.failed(error)
+            if error.remedy == "wait":
+                await self._pause(self._wait(error, 1))
+            else:
+                self._alive(good)
+        finally:
+            self._probing = False
+            tries.add(probe)
 
     def _wait(self, error: LLMError, attempt: int) -> float:
         usual = min(self.options.longest_wait, self.options.backoff * 2 ** (attempt - 1))

@@ -73,6 +73,7 @@ class HFChat:
     """
 
     name = "hf"
+    in_process = True
     Options = HFOptions
 
     def __init__(self, options: HFOptions) -> None:

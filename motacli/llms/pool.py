@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import signal
-import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from types import FrameType
 from typing import Any, TypeVar
 
 from motacli.contracts import LLMClient
-from motacli.llms.asking import Abandoned, Asker, AskOptions
+from motacli.interrupts import Interrupts
+from motacli.llms.asking import Abandoned, Asker, AskOptions, Heard
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -27,16 +25,19 @@ def answered(
     options: AskOptions,
     work: Callable[[Asker, J], Awaitable[R]],
     seed: int = 0,
+    heard: Heard | None = None,
 ) -> Iterator[R]:
     """What ``work(asker, job)`` makes of each job, in the order in which they end.
 
     On the first Ctrl-C no further job is begun, what is under way is waited for and passed on, and `KeyboardInterrupt`
-    is raised at the end; on the second it is raised at once. So is any error of ``work`` or of ``jobs``.
+    is raised at the end; on the second it is raised at once. So is any error of ``work`` or of ``jobs``. ``heard`` is
+    what is known of the server from an earlier call.
     """
     loop = asyncio.new_event_loop()
     try:
-        with _Interrupts(loop) as interrupts:
-            yield from _Pool(loop, client, options, work, interrupts, seed).run(iter(jobs))
+        with Interrupts() as interrupts:
+            asker = Asker(client, options, seed, heard)
+            yield from _Pool(loop, asker, work, interrupts).run(iter(jobs))
         if interrupts.count:
             raise KeyboardInterrupt
     finally:
@@ -49,19 +50,17 @@ class _Pool:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        client: LLMClient,
-        options: AskOptions,
+        asker: Asker,
         work: Callable[[Asker, Any], Awaitable[Any]],
-        interrupts: _Interrupts,
-        seed: int,
+        interrupts: Interrupts,
     ) -> None:
         self._loop, self._work, self._interrupts = loop, work, interrupts
-        self._asker = Asker(client, options, seed)
-        self._most = AHEAD * options.concurrency
+        self._asker = asker
+        self._most = AHEAD * asker.options.concurrency
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ended: deque[asyncio.Task[Any]] = deque()
         self._something = asyncio.Event()
-        interrupts.told = self._stop
+        interrupts.told = lambda: loop.call_soon_threadsafe(self._stop)
 
     def run(self, jobs: Iterator[Any]) -> Iterator[Any]:
         more = True
@@ -121,32 +120,6 @@ class _Pool:
         for task in self._ended:  # their errors are no news any more
             if not task.cancelled():
                 task.exception()
-
-
-class _Interrupts:
-    """Counts Ctrl-C where we are in the main thread and so may; the second acts as it would without us."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.count = 0
-        self.told: Callable[[], None] = lambda: None
-        self._loop = loop
-        self._before: Any = None
-
-    def __enter__(self) -> _Interrupts:
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.getsignal(signal.SIGINT)
-            signal.signal(signal.SIGINT, self._handle)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
-        if self.count > 1:
-            raise KeyboardInterrupt
-        self._loop.call_soon_threadsafe(self.told)
 
 
 async def _close(client: LLMClient) -> None:

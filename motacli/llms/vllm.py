@@ -19,6 +19,7 @@ from motacli.llms.openai import extra_fields, messages
 class VLLMOptions:
     """Which model and how it samples. ``engine`` is a JSON object of further arguments of ``vllm.LLM``.
 
+    ``tensor_parallel_size`` is how many GPUs of this process share the model.
     ``batch_size`` requests are handed over at once; vLLM schedules them on its own.
     """
 
@@ -29,6 +30,7 @@ class VLLMOptions:
     seed: int = 0
     engine: str = ""
     batch_size: int = field(default=256, metadata={"identity": False})
+    tensor_parallel_size: int = field(default=1, metadata={"identity": False})
 
     def __post_init__(self) -> None:
         check_sampling(self)
@@ -36,14 +38,23 @@ class VLLMOptions:
             arguments = extra_fields(self.engine)
         except ValueError as error:
             raise ValueError(str(error).replace("extra", "engine", 1)) from error
-        if own := {"model", "seed"} & set(arguments):
+        if self.tensor_parallel_size < 1:
+            raise ValueError("tensor_parallel_size must be positive")
+        own = {"model", "seed"} | ({"tensor_parallel_size"} if self.tensor_parallel_size > 1 else set())
+        if own := own & set(arguments):
             raise ValueError(f"engine must not name {' and '.join(sorted(own))}, which are options of their own")
+
+    def arguments(self) -> dict[str, Any]:
+        """The further arguments of ``vllm.LLM``."""
+        size = self.tensor_parallel_size
+        return {**({"tensor_parallel_size": size} if size > 1 else {}), **extra_fields(self.engine)}
 
 
 class VLLMChat:
     """A client that generates in batches, held to the answer's JSON schema; it shows pictures to models that see."""
 
     name = "vllm"
+    in_process = True
     Options = VLLMOptions
 
     def __init__(self, options: VLLMOptions) -> None:
@@ -65,7 +76,7 @@ class VLLMChat:
     def _load(self, vllm: Any) -> None:
         if self._engine is None:
             try:
-                self._engine = vllm.LLM(model=self.model, seed=self.options.seed, **extra_fields(self.options.engine))
+                self._engine = vllm.LLM(model=self.model, seed=self.options.seed, **self.options.arguments())
             except (OSError, ValueError, RuntimeError, TypeError) as error:  # the last for unknown arguments
                 raise MotaError(f"vLLM cannot load {self.model}: {first_line(error)}") from error
 

@@ -47,6 +47,11 @@ def remarks(baseline: Run, other: Run) -> list[str]:
         for name in sorted(baseline.settings.keys() & other.settings.keys())
         if baseline.settings[name] != other.settings[name]
     ]
+    said += [
+        f"{run.path} is ranked by index store {store['name']!r}; published numbers are ranked exactly."
+        for run in (baseline, other)
+        if (store := run.settings.get("index store"))
+    ]
     asked, answered = _digests(baseline), _digests(other)
     known = [unit for unit in _shared_units(baseline, other) if unit in asked and unit in answered]
     said += [

@@ -107,8 +107,9 @@ def read_run(path: Path) -> Run:
 
 
 def _settings(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Protocol, preprocessing and backbone, as far as the run knows of them."""
+    """Protocol, preprocessing, backbone and index store, as far as the run knows of them."""
     known = {"protocol": document.get("protocol"), "preprocessing": document.get("preprocess")}
+    known["index store"] = document.get("index_store")
     known["backbone"] = document.get("weights", {}).get("backbone")
     return {name: value for name, value in known.items() if value is not None}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,13 @@ from motacli.models import BackboneChoice, load_backbone
 from motacli.plugins import PluginHost
 from motacli.runs import refuse_existing
 from motacli.search.config import BUILDING, CONFIG, PROMPT, SLOT, DType, IndexConfig, read_config, write_config
+from motacli.search.given import Given
 from motacli.search.index import Index
-from motacli.search.index import store_options as parsed_options
 from motacli.search.metadata import read_metadata
 from motacli.search.parts import PartsChoice, copy_parts
 from motacli.search.renewing import IndexReport, Renewal, now
 from motacli.search.states import drop_other_states, work_folder
+from motacli.search.stores import StoreChoice
 
 
 def index_folder(
@@ -40,15 +41,17 @@ def index_folder(
     thumbnails: int = 0,
     metadata: Path | None = None,
     prompt: str = PROMPT,
+    features: Sequence[Path] = (),
     batch_size: int = 64,
     workers: int = 0,
     progress: Progress | None = None,
 ) -> IndexReport:
     """Index the pictures below ``folder`` in a new folder ``path``; the same call goes on with an unfinished one.
 
-    Pictures that cannot be read are left out and recorded. Raises `DataError` where there are no pictures and for files
-    that cannot be used, `UsageError` for options that do not fit together, `MotaError` where ``path`` is taken or
-    another process builds it.
+    Pictures that caches among ``features`` have (`motacli.search.given`) are digested and not encoded. Those that
+    cannot be read are left out and recorded. Raises `DataError` where there are no pictures and for files that cannot
+    be used, `UsageError` for options that do not fit together, `MotaError` where ``path`` is taken or another process
+    builds it.
     """
     path, folder = Path(path).absolute(), Path(folder).absolute()
     progress, choice = progress or NullProgress(), choice or BackboneChoice()
@@ -86,8 +89,9 @@ def index_folder(
             created=now(),
             **copy_parts(path, parts, host, backbone),
         )
+        there = Given.open(features, config)
         drop_other_states(path, config, host, progress)
-        return Renewal(path, config, None, host, lambda: backbone, batch_size, workers, progress).run()
+        return Renewal(path, config, None, host, lambda: backbone, batch_size, workers, progress, given=there).run()
 
 
 def update_index(
@@ -99,17 +103,20 @@ def update_index(
     workers: int = 0,
     rehash: bool = False,
     metadata: Path | None = None,
+    features: Sequence[Path] = (),
     progress: Progress | None = None,
 ) -> IndexReport:
     """Bring an index up to date with its folder: only contents that it does not have are encoded.
 
     A picture is looked into where its size or time differ; ``rehash`` looks into all, and tries again those that could
-    not be read. The CSV of metadata is read again; ``metadata`` names another one. Until all is done the old state
-    answers. Raises `DataError` where the folder is not there or holds no picture, or the backbone is another one.
+    not be read. The CSV of metadata is read again; ``metadata`` names another one. ``features`` are as in
+    `index_folder`. Until all is done the old state answers. Raises `DataError` where the folder is not there or holds
+    no picture, or the backbone is another one.
     """
     path, progress = Path(path).absolute(), progress or NullProgress()
     read_config(path)  # says so where there is no index
     with held(path / CONFIG), Index.open(path) as index:
+        there = Given.open(features, index.config)
         drop_other_states(path, index.config, host, progress)
         config = index.config
         if metadata is not None:
@@ -121,7 +128,7 @@ def update_index(
         def backbone() -> Backbone:
             return index.load_backbone(host, device)
 
-        return Renewal(path, config, index, host, backbone, batch_size, workers, progress, rehash).run()
+        return Renewal(path, config, index, host, backbone, batch_size, workers, progress, rehash, there).run()
 
 
 def move_folder(path: Path | str, folder: Path | str) -> None:
@@ -148,7 +155,7 @@ def _refuse_taken(path: Path) -> None:
 
 
 def _refuse_unfit(host: PluginHost, store: str, options: Mapping[str, Any], prompt: str, thumbnails: int) -> None:
-    parsed_options(host.component("stores", store).load(), store, options)
+    StoreChoice(store, options).parsed(host)
     try:
         PromptRule(prompt, SLOT)
     except ValueError as error:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from motacli.config import parse_options
 from motacli.errors import DataError, UsageError
 from motacli.runs import explained, write_json
+from motacli.search.stores import StoreChoice
 
 FORMAT = 1
 CONFIG = "index.json"
@@ -60,6 +61,11 @@ class IndexConfig:
     created: str = ""
     updated: str = ""
     counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def store_choice(self) -> StoreChoice:
+        """What finds rows."""
+        return StoreChoice(self.store, self.store_options)
 
     def changed(self, **values: Any) -> IndexConfig:
         """The same with other values."""

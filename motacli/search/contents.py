@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -29,19 +29,26 @@ from motacli.search.scanning import Seen
 SOURCES, FEATURES = "sources.json", "features.h5"
 
 
+class Holder(Protocol):
+    """Holds features ``(n, d)``, float32, by digest of the picture."""
+
+    def features(self, ids: Sequence[str]) -> np.ndarray: ...
+
+
 @dataclass(frozen=True)
 class Contents:
     """Which cache holds the features of a content, by digest, and why others could not be read; ``changed`` are those
-    whose file became another one meanwhile."""
+    whose file became another one meanwhile. ``taken`` of them come from caches that were there before."""
 
-    caches: Mapping[str, FeatureCache] = field(default_factory=dict)
+    caches: Mapping[str, Holder] = field(default_factory=dict)
     broken: Mapping[str, str] = field(default_factory=dict)
     changed: frozenset[str] = frozenset()
+    taken: int = 0
 
     def features(self, digests: Sequence[str], width: int) -> np.ndarray:
         """Features ``(n, d)``, float32, of contents that are there."""
         found = np.zeros((len(digests), width), np.float32)
-        rows: dict[FeatureCache, list[int]] = {}
+        rows: dict[Holder, list[int]] = {}
         for row, digest in enumerate(digests):
             rows.setdefault(self.caches[digest], []).append(row)
         for cache, places in rows.items():

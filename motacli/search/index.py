@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-from motacli.config import parse_options
 from motacli.errors import DataError, MotaError, UsageError
 from motacli.search.config import IndexConfig, read_config, state_folder
 from motacli.search.entries import ENTRIES, Entries, Entry
+from motacli.search.stores import STORE
 from motacli.search.vectors import Vectors
 
 if TYPE_CHECKING:
     from motacli.contracts import Adapter, Backbone, IndexStore, Inversion
     from motacli.plugins import PluginHost
 
-INVERSION, ADAPTER, STORE, THUMBNAILS = "inversion.safetensors", "adapter", "store", "thumbnails"
+INVERSION, ADAPTER, THUMBNAILS = "inversion.safetensors", "adapter", "thumbnails"
 _TRIES = 5
 """How often a state is looked for that an update removes in that moment."""
 
@@ -108,11 +107,7 @@ class Index:
 
     def open_store(self, host: PluginHost) -> IndexStore:
         """What looks rows up by vector, to be closed in the end."""
-        component = host.component("stores", self.config.store)
-        target: Any = component.load()
-        options = store_options(target, self.config.store, self.config.store_options)
-        with component.blamed():
-            return cast("IndexStore", component.checked(target.open(self.state / STORE, self.vectors, options)))
+        return self.config.store_choice.open(self.state / STORE, self.vectors, host)
 
     def picture(self, entry: Entry) -> Path:
         """Where the picture is; `DataError` unless it is a file inside of the folder, wherever links lead."""
@@ -142,11 +137,6 @@ class Index:
 def thumbnail_file(path: Path, digest: str) -> Path:
     """Where the thumbnail of a content is in the index ``path``."""
     return path / THUMBNAILS / digest[:2] / f"{digest}.webp"
-
-
-def store_options(target: Any, name: str, values: Mapping[str, Any]) -> Any:
-    """The options of a store; `UsageError` for what it does not know."""
-    return parse_options(target.Options, values, f"options of index store {name!r}")
 
 
 def require_backbone(path: Path, config: IndexConfig, backbone: Backbone) -> None:

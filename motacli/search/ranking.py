@@ -41,7 +41,7 @@ def best_rows(
         kept = np.flatnonzero(~np.isin(rows, gone))
         order = kept[np.lexsort((rows[kept], -exact[kept]))][:k]
         complete = wanted == total or len(rows) < wanted
-        if complete or _settled(exact, rough, exact[order[k - 1 :]], 2 * rounding_margin(asked)):
+        if complete or settled(exact, rough, exact[order[k - 1 :]], 2 * rounding_margin(asked)):
             return rows[order], exact[order]
         wanted = min(wanted * WIDER, total)
 
@@ -52,8 +52,12 @@ def exact_units(vectors: Vectors, rows: np.ndarray) -> np.ndarray:
     return F.normalize(torch.from_numpy(stored), dim=1).numpy()
 
 
-def _settled(exact: np.ndarray, rough: np.ndarray, last: np.ndarray, margin: float) -> bool:
-    """Whether nothing the store left out can be better than the k-th, as far as its scores can be relied on."""
+def settled(exact: np.ndarray, rough: np.ndarray, last: np.ndarray, margin: float) -> bool:
+    """Whether nothing the store left out can be as good as the k-th, as far as its scores can be relied on.
+
+    ``exact`` and ``rough`` ``(n,)`` are the exact scores of what it gave and its own, ``last`` the exact ones from the
+    k-th best on, ``margin`` how far apart the two may be.
+    """
     if np.any(np.abs(exact - rough) > margin):
         return True  # an approximate store: asking for more is no proof either
     return bool(len(last) and last[0] > rough.min() + margin)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from motacli.search.contents import Contents, Encoder
 from motacli.search.digests import LOG, digested
 from motacli.search.entries import Entry
 from motacli.search.gathering import Pictures, picture_sizes
+from motacli.search.given import Given
 from motacli.search.index import Index
 from motacli.search.metadata import Metadata, read_metadata
 from motacli.search.scanning import Problem, Scan, Seen, scan
@@ -30,11 +31,13 @@ from motacli.search.thumbnails import drop_thumbnails, make_thumbnails
 class IndexReport(Changes):
     """What a build found and did: ``rows`` pictures are in the index, ``encoded`` contents are new in it.
 
-    ``broken`` pictures could not be read, ``outside`` counts links that lead out of the folder and are left out,
-    ``state`` is the number of the state that answers now.
+    The features of ``taken`` further ones came from files that were given. ``broken`` pictures could not be read,
+    ``outside`` counts links that lead out of the folder and are left out, ``state`` is the number of the state that
+    answers now.
     """
 
     encoded: int
+    taken: int
     broken: int
     outside: int
     rows: int
@@ -46,7 +49,7 @@ class IndexReport(Changes):
 class Renewal:
     """The build of the state that follows that of ``config``; ``index`` is that one, None for the first.
 
-    ``backbone`` is called if there is something to encode.
+    ``backbone`` is called if there is something to encode: what ``given`` has is taken from there.
     """
 
     path: Path
@@ -58,6 +61,7 @@ class Renewal:
     workers: int
     progress: Progress
     rehash: bool = False
+    given: Given = field(default_factory=Given)
 
     def run(self) -> IndexReport:
         """Look through the folder, encode what is new, and switch to the new state if there is anything new.
@@ -82,7 +86,8 @@ class Renewal:
         counts = changes(known, found.pictures, pictures.digests, [entry.id for entry in entries])
         report = IndexReport(
             **asdict(counts),
-            encoded=len(contents.caches),
+            encoded=len(contents.caches) - contents.taken,
+            taken=contents.taken,
             broken=len(problems),
             outside=found.outside,
             rows=len(entries),
@@ -105,11 +110,14 @@ class Renewal:
         return {id: fresh.get(id) or known.digest(id) for id in found.pictures if id not in lost}
 
     def _encoded(self, work: Path, sources: Mapping[str, Seen]) -> Contents:
-        if not sources:
-            return Contents()
+        given = self.given.contents(sources)
+        left = {digest: seen for digest, seen in sources.items() if digest not in given.caches}
+        if not left:
+            return given
         backbone, dtype = self.backbone(), self.config.dtype
         encoder = Encoder(work, self.folder, backbone, dtype, self.batch_size, self.workers, self.progress)
-        return encoder.encode(sources)
+        encoded = encoder.encode(left)
+        return replace(encoded, caches={**given.caches, **encoded.caches}, taken=given.taken)
 
     def _sizes(self, pictures: Pictures, contents: Contents) -> dict[str, tuple[int, int]]:
         """Width and height of new contents, and their thumbnails."""

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,8 +18,9 @@ from motacli.runs import explained, replace_file
 from motacli.search.config import BUILDING, CONFIG, STATES, IndexConfig, state_folder
 from motacli.search.contents import Contents
 from motacli.search.entries import ENTRIES, Entry, write_entries
-from motacli.search.index import STORE, Index, store_options
+from motacli.search.index import Index
 from motacli.search.scanning import Problem
+from motacli.search.stores import STORE, StoreChoice
 from motacli.search.vectors import BLOCK, Vectors
 
 ERRORS = "errors.jsonl"
@@ -42,19 +42,10 @@ def write_state(
         vectors = Vectors.write(folder, features, len(entries), config.joint_dim, config.dtype)
         write_entries(folder / ENTRIES, entries, config.columns)
         write_problems(folder, problems)
-        build_store(folder, vectors, config, host, progress)
+        config.store_choice.build(folder / STORE, vectors, host, progress)
         for file in sorted(folder.rglob("*")):
             _sync(file)
         _sync(folder.parent)
-
-
-def build_store(folder: Path, vectors: Vectors, config: IndexConfig, host: PluginHost, progress: Progress) -> None:
-    """Have the store of the index write what it needs."""
-    component = host.component("stores", config.store)
-    target: Any = component.load()
-    options = store_options(target, config.store, config.store_options)
-    with component.blamed():
-        target.build(folder / STORE, vectors, options, progress)
 
 
 def features_of(
@@ -95,19 +86,16 @@ def drop_other_states(path: Path, config: IndexConfig, host: PluginHost, progres
     with explained(path / STATES):
         for folder in sorted((path / STATES).glob("*")):
             if folder != state_folder(path, config.state):
-                forget_store(folder, config, host, progress)
+                forget_store(folder / STORE, config.store_choice, host, progress)
                 shutil.rmtree(folder)
 
 
-def forget_store(folder: Path, config: IndexConfig, host: PluginHost, progress: Progress) -> None:
-    """Let a store that keeps rows elsewhere remove those of a state; a warning where it cannot."""
-    target: Any = host.component("stores", config.store).load()
-    if not hasattr(target, "forget"):
-        return
+def forget_store(folder: Path, choice: StoreChoice, host: PluginHost, progress: Progress) -> None:
+    """Let a store that keeps rows elsewhere remove those of ``folder``; a warning where it cannot."""
     try:
-        target.forget(folder / STORE, store_options(target, config.store, config.store_options))
+        choice.forget(folder, host)
     except MotaError as error:
-        progress.warn(f"store {config.store!r} keeps what is not needed any more: {error}")
+        progress.warn(f"store {choice.name!r} keeps what is not needed any more: {error}")
 
 
 def work_folder(path: Path, state: int) -> Path:

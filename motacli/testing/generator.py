@@ -82,6 +82,14 @@ def one_outcome(subject: GeneratorSubject) -> Iterator[str]:
             yield f"row {ids[0]!r} has {words}"
 
 
+@checks.add("TripletGenerator", "one that says in_order gives outcomes in the order of the rows")
+def ordered(subject: GeneratorSubject) -> Iterator[str]:
+    """Files then are the same whoever writes them."""
+    found = [outcome.row.id for outcome in subject.outcomes]
+    if getattr(subject.generator, "in_order", False) and found != [row.id for row in subject.rows]:
+        yield f"the outcome of row {found[0]!r} comes first, that of {found[-1]!r} last"
+
+
 @checks.add("Outcome", "a row gives triplets, rejections, or both, and its costs are counts")
 def accounted(subject: GeneratorSubject) -> Iterator[str]:
     """Every row is accounted for."""

@@ -41,6 +41,7 @@ class BatchGenerator(LLMGenerator):
     """Reads the triplets out of answers that a batch service gave; a row without an answer is rejected."""
 
     name = "batch"
+    in_order = True
     Options = BatchOptions
 
     def __init__(self, options: BatchOptions, client: OpenAIChat | None = None) -> None:

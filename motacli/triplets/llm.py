@@ -11,7 +11,7 @@ from typing import Any
 from motacli.config import identity
 from motacli.contracts import ChatRequest, GeneratorInfo, ImageText, LLMClient, Outcome, Rejection, Triplet
 from motacli.errors import MotaError, UnknownNameError, UsageError
-from motacli.llms.asking import Asked, Asker, AskOptions
+from motacli.llms.asking import Asked, Asker, AskOptions, Heard
 from motacli.llms.loading import load_client
 from motacli.llms.pool import answered
 from motacli.plugins import PluginHost
@@ -66,6 +66,7 @@ class LLMGenerator:
         self.options = options
         self.template = read_prompt(Path(options.prompt) if options.prompt else None)
         self._client = client
+        self._heard = Heard()
         self._system = self.template.system_text()
         self._schema = answer_schema(options.per_image, options.recaption)
         self._about = ("recaption" if options.recaption else "picture") if self.reads_images else ""
@@ -105,7 +106,7 @@ class LLMGenerator:
 
     def generate(self, rows: Iterable[ImageText]) -> Iterator[Outcome]:
         """See `motacli.contracts.TripletGenerator`."""
-        return answered(rows, self.client, self.options.asking, self._outcome, self.options.seed)
+        return answered(rows, self.client, self.options.asking, self._outcome, self.options.seed, self._heard)
 
     def request(self, row: ImageText) -> tuple[ChatRequest, str]:
         """What is asked about a row, and what is to become of its context; both depend on the row and the seed only."""

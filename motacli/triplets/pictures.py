@@ -6,7 +6,7 @@ import base64
 import re
 
 from motacli.contracts import ImageRef
-from motacli.datasets import kept_bytes
+from motacli.datasets import image_bytes as image_bytes
 from motacli.errors import DataError
 
 _KINDS = {
@@ -17,18 +17,6 @@ _KINDS = {
     rb"BM....\0\0\0\0": "bmp",
 }
 """How the files of each kind begin."""
-
-
-def image_bytes(ref: ImageRef) -> bytes:
-    """A picture's file; `DataError` where it is missing or cannot be read."""
-    if ref.member:
-        return kept_bytes(ref)
-    try:
-        return ref.path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"no such picture: {ref.path}", f"it belongs to image id {ref.id!r}") from None
-    except OSError as error:
-        raise DataError(f"cannot read {ref.path}: {error.strerror or error}") from error
 
 
 def data_uri(ref: ImageRef) -> str:

@@ -15,13 +15,13 @@ from motacli import __version__
 from motacli.config import identity, parse_options
 from motacli.console import NullProgress, Progress
 from motacli.contracts import ImageRef, ImageText, Outcome, Rejection, TripletGenerator
+from motacli.datasets import image_bytes
 from motacli.errors import DataError, MotaError, UsageError
 from motacli.plugins import PluginHost
 from motacli.runs import file_digest, jsonable, refuse_existing, write_json
 from motacli.triplets.filters import Filter, screen
 from motacli.triplets.journal import Counts, Journal
 from motacli.triplets.keys import digest64, with_own_ids
-from motacli.triplets.pictures import image_bytes
 from motacli.triplets.schema import check_triplet, meta_path
 
 GROUP_ROWS = 256
@@ -176,7 +176,7 @@ def _write(
     try:
         for outcome in generator.generate(handed_out()):
             if outcome.row.id not in waiting or outcome.row.id in group:
-                raise _unasked(generator, outcome)
+                raise unasked(generator, outcome)
             group[outcome.row.id] = outcome
             if len(group) >= GROUP_ROWS or time.monotonic() - begun >= GROUP_SECONDS:
                 _commit(list(group.values()), waiting, generator, filters, journal)
@@ -289,7 +289,8 @@ def _nothing(counts: Counts, journal: Journal) -> DataError:
     )
 
 
-def _unasked(generator: TripletGenerator, outcome: Outcome) -> MotaError:
+def unasked(generator: TripletGenerator, outcome: Outcome) -> MotaError:
+    """The error of an outcome too many."""
     return MotaError(
         f"triplet generator {generator.name!r} gave an outcome of {outcome.row.id!r}, which it was not asked about or "
         "has answered before"

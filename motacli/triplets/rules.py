@@ -30,6 +30,7 @@ class RuleGenerator:
     """Edits captions by rule; those that it cannot edit safely are rejected."""
 
     name = "rules"
+    in_order = True
     Options = RuleOptions
 
     def __init__(self, options: RuleOptions | None = None) -> None:

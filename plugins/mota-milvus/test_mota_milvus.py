@@ -114,21 +114,21 @@ class Server:
     def create_collection(self, name: str, **how: Any) -> None:
         COLLECTIONS[name] = {}
 
-    def insert(self, name: str, rows: list[dict[str, Any]]) -> None:
+    def insert(self, name: str, rows: list[dict[str, Any]], **how: Any) -> None:
         COLLECTIONS[name].update({row["row"]: row["vector"] for row in rows})
 
-    def has_collection(self, name: str) -> bool:
+    def has_collection(self, name: str, **how: Any) -> bool:
         return name in COLLECTIONS
 
     def query(self, name: str, **how: Any) -> Any:
         return [{"count(*)": len(COLLECTIONS[name])}]
 
-    def drop_collection(self, name: str) -> None:
+    def drop_collection(self, name: str, **how: Any) -> None:
         COLLECTIONS.pop(name, None)
 
-    def flush(self, name: str) -> None: ...
+    def flush(self, name: str, **how: Any) -> None: ...
 
-    def load_collection(self, name: str) -> None: ...
+    def load_collection(self, name: str, **how: Any) -> None: ...
 
     def close(self) -> None: ...
 

@@ -1,11 +1,7 @@
-"""However a step is computed, it is the same step: chunks, recomputed layers, the gradient cache, two processes."""
+"""However a step is computed, it is the same step: chunks, recomputed layers, the gradient cache, processes."""
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,20 +10,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from processes import mota, together
 from safetensors.torch import load_file
 from torch import Tensor
 
+from motacli import rows_on_disk
 from motacli.adapters.computing import Composer
 from motacli.adapters.frozen_half import TripletFeatures, with_base
 from motacli.adapters.lora import Lora, LoraOptions
 from motacli.adapters.mota import MotaAdapter, MotaOptions
 from motacli.adapters.options import TrainOptions
-from motacli.adapters.parallel import World
 from motacli.adapters.step import TrainingStep
+from motacli.cli import main
 from motacli.compose import tokenize_prompt
 from motacli.contracts import Prompt
 from motacli.errors import UsageError
 from motacli.inversions.pic2word import Pic2Word
+from motacli.parallel import World
 
 OPTIONS = TrainOptions(batch_size=16, noise=0.3, reference_negatives=True)
 ROWS = torch.arange(4, 20)
@@ -133,17 +132,12 @@ def test_the_text_tower_can_be_compiled(gradients: Callable[..., Gradients], mon
     assert calls == [{"dynamic": True}]
 
 
-def test_an_uneven_share_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"16 cannot be shared out evenly among 3.*"):
-        World(0, 3).share(ROWS)
-
-
-TRAIN = """
-import sys, torch
-torch.set_num_threads(1)
-from motacli.cli import main
-sys.exit(main(sys.argv[1:]))
-"""
+def test_a_batch_is_shared_out_whole() -> None:
+    parts = [World(rank, 3).own(ROWS) for rank in range(3)]
+    assert torch.equal(torch.cat(parts), ROWS) and [len(part) for part in parts] == [5, 5, 6]
+    World(0, 16).require(len(ROWS))
+    with pytest.raises(UsageError, match="a batch of 16 is too small for 17 processes"):
+        World(0, 17).require(len(ROWS))
 
 
 @pytest.fixture(scope="module")
@@ -165,36 +159,19 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Any) -> list
     return ["--triplets", str(folder / "t.jsonl"), "--features", str(folder / "f.h5"), *benchmark]
 
 
-def launch(arguments: list[str], size: int) -> None:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = str(found.getsockname()[1])
-    world = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(size)}
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", TRAIN, *arguments],
-            env={**os.environ, **world, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(size)
-    ]
-    for process in started:
-        out, err = process.communicate(timeout=240)
-        assert process.returncode == 0, err
-        assert (len(out) > 0) == (process is started[0]), "only the first process prints"
-
-
-def test_two_processes_are_one(inputs: list[str], tmp_path: Path) -> None:
-    words = ["train", "--inversion", "lincir", *inputs, "--steps", "6", "--batch-size", "16"]
-    words += ["--lr", "0.01", "--warmup", "2", "--option", "depth=2", "--device", "cpu"]
+def test_two_processes_are_one(inputs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two that share 15 rows unevenly and read them from disk, against one that holds them."""
+    words = ["train", "--inversion", "lincir", *inputs, "--steps", "6", "--batch-size", "15"]
+    words += ["--lr", "0.001", "--warmup", "2", "--option", "depth=2", "--device", "cpu"]
     words += ["--validate-every", "3", "--keep-best", "held-out-loss", "--held-out", "0.3"]
     words += ["--option", "fusion=validated"]
-    launch([*words, "--out", str(tmp_path / "one")], 1)
-    launch([*words, "--out", str(tmp_path / "two")], 2)
+    assert main([*words, "--out", str(tmp_path / "one")]) == 0
+    monkeypatch.setattr(rows_on_disk, "HELD", 0)
+    ended = together(tmp_path / "said", 2, mota(*words, "--out", tmp_path / "two"))
+    assert [each.code for each in ended] == [0, 0], ended
+    assert ended[0].out and not (ended[1].out or ended[1].err), "only the first process speaks"
     one, two = (load_file(tmp_path / name / "adapter.safetensors") for name in ("one", "two"))
     assert one.keys() == two.keys()
     for key, weight in one.items():
         assert torch.allclose(weight, two[key], rtol=0, atol=1e-5), key
-    assert float(one["mdm.gamma"].abs().max()) > 1e-3  # zero at first: far more than the two may be apart
+    assert float(one["mdm.gamma"].abs().max()) > 5e-4  # zero at first: far more than the two may be apart

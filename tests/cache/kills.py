@@ -130,11 +130,11 @@ def stop(child: int) -> bool:
 def slow_and_logged(log: Path) -> Any:
     """Opens pictures as ever, but slowly, and writes down which."""
 
-    def opened(ref: ImageRef) -> Any:
+    def opened(ref: ImageRef, *given: Any) -> Any:
         with log.open("a") as file:
             file.write(f"{ref.id}\n")
         time.sleep(SLOW)
-        return open_image(ref)
+        return open_image(ref, *given)
 
     return opened
 

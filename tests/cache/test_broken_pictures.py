@@ -114,7 +114,8 @@ def test_exactly_the_broken_ones_are_listed(good: Path, tmp_path: Path, tiny_bac
     assert all(record["reason"] and record["path"].endswith(record["id"]) for record in records)
     assert found.skipped == len(BROKEN) == 16 and not errors_file(clean.path).exists()
     assert found.ids == clean.ids == tuple(sorted(clean.ids)) and len(found) == 250 + len(SANE)
-    assert np.array_equal(found.features(), clean.features())
+    # Within rounding: a broken picture moves the batches of its window.
+    assert np.allclose(found.features(), clean.features(), atol=1e-5)
 
 
 def test_strict_stops_at_the_first(tmp_path: Path, tiny_backbone: Any) -> None:

@@ -338,3 +338,30 @@ def test_submission_files_are_written_and_never_overwritten(
     assert list(written) == [str(number) for number in range(6)] and {len(ids) for ids in written.values()} == {50}
     code, _, err = run([*argv, "--submission", str(tmp_path / "s")], capsys, host)
     assert code == 1 and "exists already" in err
+
+
+def test_by_an_index_store(
+    argv: list[str], features: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], host: PluginHost
+) -> None:
+    bare, argv = argv, [*argv, "--features", str(features), "--query", "sum"]
+    plain = json.loads(run([*argv, "--json"], capsys, host)[1])
+    store = ["--index-store", "exact", "--store-option", "threads=1"]
+    out_folder = tmp_path / "run"
+    code, out, err = run([*argv, *store, "--out", str(out_folder), "--json"], capsys, host)
+    assert code == 0, err
+    found = json.loads(out)
+    assert found.pop("index_store") == {"name": "exact", "options": {"threads": 1}}
+    for name in UNITS[:3]:
+        assert found["units"][name].pop("index_store") == {"recall@50": 100.0}
+    assert found == plain
+    assert json.loads((out_folder / "metrics.json").read_text())["index_store"]["name"] == "exact"
+    _, _, err = run([*argv, *store], capsys, host)
+    assert "fashioniq_dress: index store 'exact' has recall@50 100.00 of the exact ranking" in err
+    for words, said in (
+        ([*argv, "--index-store", "none-such"], "unknown index store 'none-such'"),
+        ([*argv, "--index-store", "exact", "--store-option", "depth=3"], "unknown option 'depth'"),
+        ([*argv, "--store-option", "threads=1"], "--store-option is for --index-store"),
+        ([*bare, "--index-store", "exact", "--rankings", "r.json"], "--index-store does not go with --rankings"),
+    ):
+        code, _, err = run(words, capsys, host)
+        assert code == 2 and said in err

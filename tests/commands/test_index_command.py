@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from motacli.cache import build_cache
 from motacli.cli import main
+from motacli.datasets import open_pictures
 from motacli.plugins import PluginHost
 from motacli.search.index import Index
 from motacli.tiny.make import make_pairs
@@ -42,6 +44,14 @@ def mota(
     monkeypatch.chdir(tmp_path)
     make_pairs(tmp_path / "world", seed=1, count=15)
     return Terminal(host, capsys)
+
+
+def test_features_of_a_file_are_taken(mota: Terminal, tmp_path: Path, tiny_backbone: Any) -> None:
+    build_cache(tmp_path / "f.h5", tiny_backbone, open_pictures(tmp_path / "world"))
+    made = mota.json("world", "-o", "my.mota", "--features", "f.h5")
+    assert (made["rows"], made["taken"], made["encoded"]) == (15, 15, 0)
+    code, _, err = mota("world", "-o", "other.mota", "--features", "f.h5", "--preprocess", "targetpad")
+    assert code == 1 and "the features in f.h5 come from another backbone" in err
 
 
 def test_an_index_is_built_updated_and_told_about(mota: Terminal, tmp_path: Path) -> None:

@@ -59,8 +59,12 @@ def test_phrases_are_drawn_per_picture_and_encoded_once(tiny_backbone: Any, monk
     from motacli.inversions import phrases
 
     encoded: list[str] = []
-    real = phrases.encode_texts
-    monkeypatch.setattr(phrases, "encode_texts", lambda backbone, texts: encoded.extend(texts) or real(backbone, texts))
+    real = phrases.encode_texts_shared
+    monkeypatch.setattr(
+        phrases,
+        "encode_texts_shared",
+        lambda backbone, texts, *more: encoded.extend(texts) or real(backbone, texts, *more),
+    )
     book = ConceptBook(tiny_backbone, [["circle"], ["star", "square"]], rule_phrases(NAMES))
     prompts, wholes = book.draw([0, 1] * 40, Random(0))
     assert len(prompts) == len(wholes) == 80 and len(encoded) == len(set(encoded))

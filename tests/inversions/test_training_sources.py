@@ -53,8 +53,10 @@ def test_kept_features_are_those_of_these_captions(
     first = caption_features(tiny_backbone, captions, tmp_path)
     assert np.allclose(first.numpy(), encode_texts(tiny_backbone, captions), atol=1e-4)
     encoded: list[str] = []
-    real = sources.encode_texts
-    monkeypatch.setattr(sources, "encode_texts", lambda backbone, texts: encoded.extend(texts) or real(backbone, texts))
+    real = sources.encode_texts_shared
+    monkeypatch.setattr(
+        sources, "encode_texts_shared", lambda backbone, texts: encoded.extend(texts) or real(backbone, texts)
+    )
     assert torch.equal(caption_features(tiny_backbone, captions, tmp_path), first) and encoded == []
     caption_features(tiny_backbone, [*captions[:2], "a floor"], tmp_path)
     assert encoded == ["a floor"], "a shard of other captions is made again"

@@ -132,10 +132,26 @@ def test_a_server_that_fails_everyone_is_gone() -> None:
         assert (await asker.ask(ChatRequest("first", "?"), number)).value == 7
         await asyncio.gather(*(asker.ask(ChatRequest(key, "?"), number) for key in ("a", "b")))
 
-    client = Script(no_good(), first=["7"])
+    client = Script(no_good(), first=["7", no_good()])
     with pytest.raises(MotaError, match="is gone: server error 500"):
         asyncio.run(in_turn())
-    assert max(client.asked.values()) <= 3
+    assert client.asked["a"] == client.asked["b"] == 3 and client.asked["first"] > 2
+
+
+def test_bad_requests_that_are_left_alone_are_only_given_up() -> None:
+    """Nobody else is answered any more, but the server is there: it is asked once, which counts."""
+
+    async def in_turn() -> list[Asked[int]]:
+        asker = Asker(client, AskOptions(attempts=3, backoff=0.001))
+        assert (await asker.ask(ChatRequest("first", "?"), number)).value == 7
+        return await asyncio.gather(*(asker.ask(ChatRequest(key, "?"), number) for key in ("a", "b")))
+
+    client = Script("7", a=[no_good()], b=[no_good()])
+    begun = time.monotonic()
+    found = asyncio.run(in_turn())
+    assert time.monotonic() - begun < 10
+    assert [one.error and one.error.reason for one in found] == ["server error 500"] * 2
+    assert client.asked == {"first": 2, "a": 3, "b": 3} and sum(one.requests for one in found) == 7
 
 
 def test_a_server_that_never_answered_anyone_does_not_answer() -> None:

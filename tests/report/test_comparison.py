@@ -177,6 +177,10 @@ def test_what_else_differs_is_remarked_on(make: Any) -> None:
 
     one, same = run("one", "searle", "01", preprocess="clip"), run("same", "searle", "01")
     assert compare([one, same])[0].notes == ()
+    stored = run("stored", "searle", "01", index_store={"name": "faiss", "options": {}})
+    assert compare([one, stored])[0].notes == (
+        f"{stored.path} is ranked by index store 'faiss'; published numbers are ranked exactly.",
+    )
     notes = compare([one, run("two", "pic2word", "02", preprocess="targetpad")])[0].notes
     assert [note.split("two ")[1].split(":")[0] for note in notes] == [
         "differ in their preprocessing",

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 from picture_folders import draw_all
 
@@ -14,7 +15,9 @@ from motacli.console import NullProgress
 from motacli.plugins import PluginHost
 from motacli.search.building import index_folder, update_index
 from motacli.search.exact import ExactStore
+from motacli.search.galleries import Galleries
 from motacli.search.index import Index
+from motacli.search.stores import StoreChoice
 
 
 class Elsewhere(ExactStore):
@@ -72,3 +75,19 @@ def test_the_old_state_is_forgotten(
     assert progress.warnings == ["store 'elsewhere' keeps what is not needed any more: nobody answers"]
     with Index.open(path) as index:
         assert len(index.entries) == 8
+
+
+def test_a_gallery_is_forgotten(stores: PluginHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever becomes of the evaluation; a store that fails to is told, as its rows stay where they are."""
+    gallery, progress = np.eye(6, dtype=np.float32), Warned()
+    galleries = Galleries(StoreChoice("elsewhere"), stores, progress)
+    with galleries.holding(gallery) as store:
+        assert Elsewhere.kept == ["rows of 6"] and store.search(gallery, 1)[0].ravel().tolist() == list(range(6))
+    assert Elsewhere.kept == []
+    with pytest.raises(ZeroDivisionError), galleries.holding(gallery):
+        raise ZeroDivisionError
+    assert Elsewhere.kept == [] and not progress.warnings
+    monkeypatch.setattr(Elsewhere, "down", True)
+    with galleries.holding(gallery):
+        pass
+    assert progress.warnings == ["store 'elsewhere' keeps what is not needed any more: nobody answers"]

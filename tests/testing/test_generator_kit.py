@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -57,6 +58,12 @@ def numbered(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
         yield replace(one, triplets=tuple(replace(t, relative_caption=f"number {number}") for t in one.triplets))
 
 
+def in_pairs(self: Any, rows: Iterable[ImageText]) -> Iterator[Outcome]:
+    given = iter(rows)
+    for row in given:
+        yield from self._right.generate([*islice(given, 1), row])
+
+
 def greedy(self: Any, rows: Iterable[ImageText]) -> Iterator[Outcome]:
     return iter(list(self._right.generate(list(rows))))
 
@@ -84,6 +91,7 @@ WRONG = (
     Wrong("one_outcome", outcomes_with(lambda all: list(all)[1:]), "has no outcome"),
     Wrong("one_outcome", outcomes_with(lambda all: [o for one in all for o in (one, one)]), "has several outcomes"),
     Wrong("one_outcome", each(lambda one: one.triplets), "gives tuple"),
+    Wrong("ordered", instead(in_order=True, generate=in_pairs), "000001.png' comes first"),
     Wrong("accounted", each(neither), "gives neither"),
     Wrong("accounted", each(lambda one: replace(one, requests=None)), "costs (None, 0, 0)"),
     Wrong(

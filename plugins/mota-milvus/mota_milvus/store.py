@@ -6,6 +6,7 @@ import json
 import math
 import os
 import uuid
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -13,14 +14,14 @@ from typing import ClassVar, Self
 import numpy as np
 
 from mota_milvus.connection import Connection
-from motacli import DataError, UsageError
+from mota_milvus.filling import fill
+from motacli import DataError, MotaError, UsageError
 from motacli.console import Progress
 from motacli.search.exact import ExactOptions, ExactStore
 from motacli.search.rescoring import best_of
 from motacli.search.vectors import Vectors
 
 PLACE, FILE = "milvus.json", "rows.db"
-ADDED_AT_ONCE = 1000
 MOST = 16384
 """What Milvus answers at most."""
 SPARSE = 16
@@ -32,17 +33,21 @@ class MilvusOptions:
     """``uri`` is a server's address, as ``http://localhost:19530``; without it the variable ``MILVUS_URI`` says it, and
     where that is unset too, rows are in a file of the index. A token is in ``MILVUS_TOKEN``, and written down nowhere.
     ``index_type`` is an index of Milvus that needs no parameters. ``spare``: rows fetched for each one asked for.
+    ``writers`` fill a server's collection at once, in threads.
     """
 
     uri: str = ""
     index_type: str = "AUTOINDEX"
     spare: float = 2.0
+    writers: int = 1
 
     def __post_init__(self) -> None:
         if "@" in self.uri:
             raise ValueError("uri is kept in the index: leave the password out, and give MILVUS_TOKEN")
         if not self.spare >= 1:
             raise ValueError(f"spare must be at least 1, not {self.spare}")
+        if self.writers < 1:
+            raise ValueError(f"writers must be at least 1, not {self.writers}")
 
 
 @dataclass(frozen=True)
@@ -85,9 +90,11 @@ class MilvusStore:
         (folder / PLACE).write_text(json.dumps(asdict(place)), "utf-8")
         connection = place.connect(folder)
         try:
-            _fill(connection, place.collection, vectors, options, progress)
+            connection.create(place.collection, vectors.width, options.index_type)
+            fill(connection, place.collection, vectors, options.writers, progress)
         except BaseException:
-            connection.client.drop_collection(place.collection)
+            with suppress(MotaError):  # a server that is down keeps it until another build asks to forget it
+                connection.drop(place.collection)
             raise
         finally:
             connection.close()
@@ -116,7 +123,7 @@ class MilvusStore:
         if place.uri:
             connection = place.connect(folder)
             try:
-                connection.client.drop_collection(place.collection)
+                connection.drop(place.collection)
             finally:
                 connection.close()
 
@@ -145,14 +152,3 @@ class MilvusStore:
         """Disconnect; a file's server ends with the last store that has it open."""
         self._connection.close()
         self._exact.close()
-
-
-def _fill(
-    connection: Connection, collection: str, vectors: Vectors, options: MilvusOptions, progress: Progress
-) -> None:
-    connection.create(collection, vectors.width, options.index_type)
-    blocks = -(-len(vectors) // ADDED_AT_ONCE)
-    for start, units in progress.track(vectors.blocks(ADDED_AT_ONCE), "milvus: rows", blocks):
-        rows = [{"row": start + number, "vector": unit} for number, unit in enumerate(units)]
-        connection.client.insert(collection, rows)
-    connection.client.flush(collection)
