@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -28,7 +29,8 @@ _PATIENCE = 10.0
 def connected(options: ClusterOptions) -> Iterator[Any]:
     """The module ``ray``, connected to the cluster; what is started or connected here ends with the block.
 
-    A connection that this process has already is used as it is, and left. Raises `UsageError` where Ray is not
+    A connection that this process has already is used as it is, and left. What is printed meanwhile goes to stderr: Ray
+    tells of dead machines on stdout, which is for data. Raises `UsageError` where Ray is not
     installed, and `MotaError` where no cluster answers.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -37,11 +39,12 @@ def connected(options: ClusterOptions) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    _connect(ray, options)
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
+    with redirect_stdout(sys.stderr):
+        _connect(ray, options)
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,7 @@ def _backbone(maker: BackboneMaker) -> Backbone:
 
 def _connect(ray: Any, options: ClusterOptions) -> None:
     address = options.address or os.environ.get("RAY_ADDRESS") or _LOCAL
+    ClusterOptions(address)  # which refuses what the variable must not say either
     own = {"num_cpus": available_cores(), "include_dashboard": False} if address == _LOCAL else {}
     try:
         _require_answer(address)

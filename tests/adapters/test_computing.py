@@ -175,3 +175,15 @@ def test_two_processes_are_one(inputs: list[str], tmp_path: Path, monkeypatch: p
     for key, weight in one.items():
         assert torch.allclose(weight, two[key], rtol=0, atol=1e-5), key
     assert float(one["mdm.gamma"].abs().max()) > 5e-4  # zero at first: far more than the two may be apart
+
+
+@pytest.mark.thorough
+def test_one_two_and_four_processes_are_the_same_after_fifty_steps(inputs: list[str], tmp_path: Path) -> None:
+    words = ["train", "--inversion", "lincir", *inputs[:4], "--steps", "50", "--batch-size", "32", "--device", "cpu"]
+    for size in (1, 2, 4):
+        ended = together(tmp_path / "said", size, mota(*words, "--lr", "0.001", "--out", tmp_path / str(size)))
+        assert [each.code for each in ended] == [0] * size, ended
+    one, two, four = (load_file(tmp_path / str(size) / "adapter.safetensors") for size in (1, 2, 4))
+    for key, weight in one.items():
+        assert torch.allclose(weight, two[key], rtol=0, atol=1e-5), key
+        assert torch.allclose(weight, four[key], rtol=0, atol=1e-5), key

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -230,7 +230,7 @@ def main() -> int:
         trial = Trial(Path(options.source), Path(options.work), options.batch_size)
         drive(trial, options.name, options.driver, options.after)
         return 0
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(sys.stderr):  # where Ray tells of the dead
         source = make_source(Path(folder) / "source", options.pictures)
         found = run(Trial(source, Path(folder), options.batch_size), options.pictures)
     print(json.dumps({**asdict(found), "wrong": found.wrong}))

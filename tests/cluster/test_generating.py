@@ -231,3 +231,12 @@ def rows_of(out: Path) -> set[str]:
 
 def asked_about(server: LLMServer) -> set[str]:
     return {f"r{caption.rpartition(' ')[2]}" for caption in server.asked}
+
+
+@pytest.mark.thorough
+def test_workers_and_drivers_are_killed_again_and_again(tmp_path: Path) -> None:
+    """On clusters that the command starts itself, and that end with it."""
+    from ray_triplets import long_run
+
+    found = long_run(tmp_path, 1500, 4)
+    assert found["rows"] == 1500 and len(found["killed"]) == 4
