@@ -17,7 +17,6 @@ import torch
 from motacli.adapters.frozen_half import TripletFeatures
 from motacli.adapters.mota import MotaAdapter
 from motacli.adapters.options import TrainOptions
-from motacli.adapters.parallel import joined_world, own_device
 from motacli.adapters.training import train_adapter
 from motacli.backbones import OpenClipBackbone
 from motacli.bench.random_clip import architecture, random_backbone
@@ -25,6 +24,7 @@ from motacli.bench.text_inputs import make_changes
 from motacli.compose import tokenize_prompt
 from motacli.contracts import Prompt
 from motacli.inversions.phi import Phi
+from motacli.parallel import joined_world, own_device
 from motacli.watch import Watch
 
 WARM_UP = 3
@@ -54,7 +54,7 @@ def main() -> None:
         compile=given.compile,
     )
     backbone = random_backbone(architecture(given.model).text, seed=0)
-    backbone = OpenClipBackbone(backbone.model.to(device), None, backbone.tokenizer, name="random", device=device)
+    backbone = OpenClipBackbone(backbone.model.to(device), backbone.preprocess, backbone.tokenizer, name="random", device=device)
     inversion = (
         Phi(joint_dim=backbone.joint_dim, text_width=backbone.text_width).to(device).eval().requires_grad_(False)
     )
@@ -71,8 +71,7 @@ def main() -> None:
             inversion,
             data,
             options,
-            watch=Watch(on_step=note),
-            world=world,
+            watch=Watch(on_step=note, world=world),
         )
         if not world.first:
             return
