@@ -54,7 +54,9 @@ def main() -> None:
         compile=given.compile,
     )
     backbone = random_backbone(architecture(given.model).text, seed=0)
-    backbone = OpenClipBackbone(backbone.model.to(device), backbone.preprocess, backbone.tokenizer, name="random", device=device)
+    backbone = OpenClipBackbone(
+        backbone.model.to(device), backbone.preprocess, backbone.tokenizer, name="random", device=device
+    )
     inversion = (
         Phi(joint_dim=backbone.joint_dim, text_width=backbone.text_width).to(device).eval().requires_grad_(False)
     )
