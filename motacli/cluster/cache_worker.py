@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 import torch
 
 from motacli.cache.batching import Span
-from motacli.cache.decoding import Row
+from motacli.cache.decoding import Decoded, Decoder, Row
 from motacli.cache.encoder import Encoder, Recipe, in_this_process
 from motacli.cache.fingerprints import difference, made_of, named
 from motacli.cache.pieces import Piece, one_piece
@@ -116,10 +117,14 @@ class SentCaptions:
 
 
 class CacheWorker:
-    """Holds a backbone, made at the first unit: what goes wrong with it is an answer, not the end of a process."""
+    """Holds a backbone, made at the first unit: what goes wrong with it is an answer, not the end of a process.
+
+    Two units may come at once, each in a thread: one is encoded while the first pictures of the other are decoded.
+    """
 
     def __init__(self, make: Callable[[], Backbone]) -> None:
         self._make = make
+        self._making, self._turn = threading.Lock(), threading.Lock()
         self._backbone: Backbone | None = None
         self._encoders: list[tuple[Task, Encoder]] = []
 
@@ -132,7 +137,7 @@ class CacheWorker:
 
     def captions(self, task: Task, span: Span, texts: Sequence[str]) -> Answer:
         """The captions of a span of the cache, which is a window."""
-        return _answered(lambda: (tuple(self._encoder(task).captions(SentCaptions(texts), [span])), ()))
+        return _answered(lambda: (self._captions(task, span, texts), ()))
 
     def _pictures(self, task: Task, span: Span, rows: Sequence[Row]) -> tuple[tuple[Piece, ...], tuple[ImageRef, ...]]:
         piece = one_piece(list(self._encoder(task).pictures(SentRows(rows), [span])))
@@ -141,18 +146,43 @@ class CacheWorker:
         missing = (ref for ref in here if not picture_exists(ref))
         return (piece,), tuple(missing)
 
+    def _captions(self, task: Task, span: Span, texts: Sequence[str]) -> tuple[Piece, ...]:
+        encoder = self._encoder(task)
+        with self._turn:
+            return tuple(encoder.captions(SentCaptions(texts), [span]))
+
     def _encoder(self, task: Task) -> Encoder:
+        torch.set_num_threads(task.threads)  # of this thread
+        with self._making:
+            return self._made(task)
+
+    def _made(self, task: Task) -> Encoder:
         for known, encoder in self._encoders:
             if known == task:
                 return encoder
         with suppress(OSError):
             os.chdir(task.folder)
-        torch.set_num_threads(task.threads)
         if self._backbone is None:
             self._backbone = self._make()
         task.require(self._backbone)
-        self._encoders.append((task, in_this_process(self._backbone, task.recipe, lasting=True)))
-        return self._encoders[-1][1]
+        encoder = in_this_process(self._backbone, task.recipe, lasting=True)
+        encoder = replace(encoder, decoder=_in_turn(encoder.decoder, self._turn))
+        self._encoders.append((task, encoder))
+        return encoder
+
+
+def _in_turn(decoder: Decoder, turn: threading.Lock) -> Decoder:
+    """A decoder that begins at once, and gives pictures when it is its turn."""
+
+    def decoded(rows: Iterable[Row], most: int) -> Generator[Decoded, None, None]:
+        with closing(decoder(rows, most)) as found:
+            first = next(found, None)  # while further ones are decoded ahead
+            with turn:
+                if first is not None:
+                    yield first
+                yield from found
+
+    return decoded
 
 
 def _answered(work: Callable[[], tuple[tuple[Piece, ...], tuple[ImageRef, ...]]]) -> Answer:

@@ -18,7 +18,7 @@ from motacli.cache.encoder import Captions, Encodes, Recipe, Rows
 from motacli.cache.pieces import Piece
 from motacli.cluster.asking import ClusterOptions
 from motacli.cluster.cache_worker import Answer, CacheWorker, Task
-from motacli.cluster.pool import Pool
+from motacli.cluster.pool import AHEAD, Pool
 from motacli.cluster.ray_cluster import BackboneMaker, Need, connected, pool_size, worker_device
 from motacli.console import NullProgress, Progress
 from motacli.contracts import Backbone
@@ -87,7 +87,11 @@ class RayEngine:
 
     def _worker(self, need: Need) -> Any:
         made = self.ray.remote(CacheWorker).options(
-            num_cpus=need.cpus, num_gpus=need.gpus, max_restarts=0, scheduling_strategy="SPREAD"
+            num_cpus=need.cpus,
+            num_gpus=need.gpus,
+            max_restarts=0,
+            max_concurrency=AHEAD,
+            scheduling_strategy="SPREAD",
         )
         return made.remote(self.make)
 

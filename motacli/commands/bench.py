@@ -48,7 +48,7 @@ def bench(
     recall_at_10: how many of the exact best ten an approximate index finds.
     p50_ms, p95_ms: within how long half of the answers of a server came, and all but a twentieth.
     server_mb: the most memory that it and its decoders had.
-    overhead: by which share a cluster's workers take longer than this process; start_seconds: until they are there.
+    overhead: by which share workers of a cluster take longer than this process; start_seconds: until they are there.
     trainable_share: how much of both towers' parameters the adapter learns.
 
     The baseline of `adapter` is the same query without it. In all others, if the sides find different results, there is
