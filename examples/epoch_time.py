@@ -24,7 +24,7 @@ from motacli.bench.text_inputs import make_changes
 from motacli.compose import tokenize_prompt
 from motacli.contracts import Prompt
 from motacli.inversions.phi import Phi
-from motacli.parallel import joined_world, own_device
+from motacli.processes.world import joined_world, own_device
 from motacli.watch import Watch
 
 WARM_UP = 3

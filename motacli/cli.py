@@ -20,8 +20,8 @@ from motacli.commands.on_demand import Commands, RootGroup, Waiting, waiting_com
 from motacli.commands.session import Session, add_everywhere_options
 from motacli.console import Console
 from motacli.errors import MotaError, UsageError
-from motacli.launch import is_another_process
 from motacli.plugins import PluginHost, clash, load_plugins
+from motacli.processes.launch import is_another_process
 from motacli.runs import explain
 
 _EXPLAINED = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motacli.launch import processes_here
+from motacli.processes.launch import processes_here
 
 HELD = 1 << 30
 """Bytes of one kind of features that the processes of a machine hold in memory together; more stay on disk."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from motacli.errors import DataError
-from motacli.parallel import World
+from motacli.processes.world import World
 from motacli.runs import explained, jsonable, partial_path
 
 FILE = "training.pt"

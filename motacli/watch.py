@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from motacli.console import NullProgress, Progress
 from motacli.errors import UsageError
-from motacli.parallel import World
+from motacli.processes.world import World
 
 if TYPE_CHECKING:
     from torch import nn

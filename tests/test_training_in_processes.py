@@ -22,11 +22,11 @@ from motacli.cli import main
 from motacli.datasets import open_source
 from motacli.errors import MotaError
 from motacli.inversions import training
-from motacli.meeting import fresh_store
-from motacli.parallel import World, joined_world
+from motacli.processes.meeting import fresh_store
+from motacli.processes.shared_runs import shared_run
+from motacli.processes.sharing import all_rows, own_rows, sharing
+from motacli.processes.world import World, joined_world
 from motacli.runs import partial_path
-from motacli.shared_runs import shared_run
-from motacli.sharing import all_rows, own_rows, sharing
 from motacli.tiny.make import make_pairs
 
 FIRST_STAGE = ("--option", "oti.steps=3", "--option", "oti.batch_size=10", "--option", "oti.templates=short")

@@ -24,7 +24,7 @@ from motacli.contracts import Backbone, Inversion
 from motacli.encoding import by_length, encode_batch, unique_rows
 from motacli.errors import MotaError
 from motacli.hdf5 import text_digest
-from motacli.parallel import World
+from motacli.processes.world import World
 
 ENTROPY_ROWS = 4096
 """Rows whose entropies are computed together."""

@@ -24,8 +24,8 @@ from motacli.cache.gathering import gather, runs_of
 from motacli.console import Progress
 from motacli.errors import DataError, MotaError
 from motacli.hdf5 import UNSEALED, FileKind, digest_rows, in_place, read_rows, text_digest, write_rows
-from motacli.launch import is_first_here
 from motacli.locks import locked
+from motacli.processes.launch import is_first_here
 from motacli.rows_on_disk import RowsOnDisk, hold_or_read
 from motacli.runs import new_file, partial_path
 

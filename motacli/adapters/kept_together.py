@@ -12,7 +12,7 @@ from torch import Tensor
 
 from motacli.adapters.kept_rows import Origin, Work, make_rows
 from motacli.console import Progress
-from motacli.parallel import World
+from motacli.processes.world import World
 
 
 def make_together(path: Path, origin: Origin, work: Work, progress: Progress, world: World) -> None:

@@ -16,7 +16,7 @@ from motacli.adapters.negatives import mine_near_misses
 from motacli.adapters.objective import candidate_entropy, entropy_weights, weighted_info_nce
 from motacli.adapters.options import TrainOptions
 from motacli.adapters.prompts import balance_loss
-from motacli.parallel import World
+from motacli.processes.world import World
 from motacli.rows_on_disk import root_mean_square
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from motacli.commands.session import Session
 
 if TYPE_CHECKING:
-    from motacli.parallel import World
+    from motacli.processes.world import World
     from motacli.runs import RunDir
 
 
@@ -20,8 +20,8 @@ def together(current: Session, out: Path, resume: bool, device: str) -> Iterator
 
     An error is reported by the process that it meets first; the others, which it keeps from going on, end silently.
     """
-    from motacli.parallel import joined_world
-    from motacli.shared_runs import shared_run
+    from motacli.processes.shared_runs import shared_run
+    from motacli.processes.world import joined_world
 
     with joined_world(device) as world, _one_report(current, world), shared_run(out, resume, world) as run:
         yield world, run

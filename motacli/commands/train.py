@@ -18,7 +18,7 @@ from motacli.errors import UsageError
 
 if TYPE_CHECKING:
     from motacli.adapters.frozen_store import FrozenStore
-    from motacli.parallel import World
+    from motacli.processes.world import World
 
 _DEFAULTS = TrainOptions()
 
@@ -122,7 +122,7 @@ def train(
     from motacli.commands.processes import together
     from motacli.config import parse_options
     from motacli.models import BackboneChoice, load_backbone, load_inversion
-    from motacli.parallel import own_device
+    from motacli.processes.world import own_device
     from motacli.query_sources import Composed
     from motacli.runs import WORK
     from motacli.trackers import open_trackers, require_trackers

@@ -97,7 +97,7 @@ def train_inversion(
     from motacli.inversions.run import fit_run, options_class, write_run
     from motacli.inversions.sources import TrainingData
     from motacli.models import BackboneChoice, load_backbone
-    from motacli.parallel import own_device
+    from motacli.processes.world import own_device
     from motacli.query_sources import Composed
     from motacli.runs import WORK
 

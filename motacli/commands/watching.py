@@ -13,7 +13,7 @@ from motacli.errors import UsageError
 
 if TYPE_CHECKING:
     from motacli.contracts import Backbone
-    from motacli.parallel import World
+    from motacli.processes.world import World
     from motacli.validation import Wrap
     from motacli.watch import Validate as Scores
     from motacli.watch import Watch

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from motacli.console import NullProgress, Progress
 from motacli.contracts import Backbone
 from motacli.errors import DataError
-from motacli.sharing import encode_texts_shared
+from motacli.processes.sharing import encode_texts_shared
 
 NAME_COLUMNS = ("DisplayName", "name", "concept", "class")
 _AT_ONCE = 256

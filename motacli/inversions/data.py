@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from motacli.compose import TokenPrompt, splice, spliced_length
 from motacli.contracts import Backbone
 from motacli.errors import DataError
-from motacli.sharing import all_rows, own_rows, sharing_world
+from motacli.processes.sharing import all_rows, own_rows, sharing_world
 
 PHOTO = "a photo of"
 

@@ -23,7 +23,7 @@ from motacli.inversions.data import cosine_loss, spliced_features
 from motacli.inversions.phrases import PhraseBook
 from motacli.inversions.recipes import read_recipe
 from motacli.inversions.training import require, step_seed
-from motacli.parallel import World
+from motacli.processes.world import World
 from motacli.weights import read_part, write_part
 
 SHORT_TEMPLATES = ("a photo of {}", "a picture of {}", "an image of {}", "there is {}", "{}")

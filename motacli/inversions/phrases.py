@@ -17,7 +17,7 @@ from motacli.contracts import Backbone
 from motacli.errors import DataError
 from motacli.inversions.data import PairFeatures
 from motacli.inversions.keywords import Run, light_runs
-from motacli.sharing import encode_texts_shared
+from motacli.processes.sharing import encode_texts_shared
 
 _AT_ONCE = 32
 """Phrases that are encoded together: few, so that several processes get some of a batch's."""

@@ -31,7 +31,7 @@ from motacli.inversions.phrases import (
     rule_phrases,
 )
 from motacli.inversions.training import InversionOptions, fit_network, require
-from motacli.sharing import sharing
+from motacli.processes.sharing import sharing
 from motacli.watch import Watch
 
 

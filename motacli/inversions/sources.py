@@ -23,12 +23,12 @@ from motacli.contracts import Backbone
 from motacli.datasets import open_pictures, open_source, read_captions
 from motacli.errors import DataError, UsageError
 from motacli.inversions.data import PairFeatures
-from motacli.launch import is_first_here
-from motacli.parallel import World
+from motacli.processes.launch import is_first_here
+from motacli.processes.sharing import encode_texts_shared, sharing
+from motacli.processes.world import World
 from motacli.remote.urls import shown
 from motacli.rows_on_disk import RowsOnDisk, all_finite, hold_or_read
 from motacli.runs import file_digest
-from motacli.sharing import encode_texts_shared, sharing
 from motacli.weights import place_of_part, read_part, write_part
 
 SHARD = 20_000

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from motacli.contracts import Backbone
 from motacli.errors import DataError, MotaError
 from motacli.inversions.data import PairFeatures, recall_at_1
-from motacli.parallel import World
+from motacli.processes.sharing import sharing
+from motacli.processes.world import World
 from motacli.rows_on_disk import row_blocks
-from motacli.sharing import sharing
 from motacli.training_state import TrainingState
 from motacli.watch import Watch
 

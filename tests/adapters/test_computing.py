@@ -26,7 +26,7 @@ from motacli.compose import tokenize_prompt
 from motacli.contracts import Prompt
 from motacli.errors import UsageError
 from motacli.inversions.pic2word import Pic2Word
-from motacli.parallel import World
+from motacli.processes.world import World
 
 OPTIONS = TrainOptions(batch_size=16, noise=0.3, reference_negatives=True)
 ROWS = torch.arange(4, 20)

@@ -19,8 +19,8 @@ from torch.distributed.rendezvous import rendezvous
 from torch.nn import functional as F
 
 from motacli.errors import MotaError, UsageError
-from motacli.launch import process_count, processes_here
-from motacli.meeting import fresh_store
+from motacli.processes.launch import process_count, processes_here
+from motacli.processes.meeting import fresh_store
 
 T = TypeVar("T")
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from motacli.errors import MotaError
-from motacli.launch import agent
-from motacli.parallel import World
+from motacli.processes.launch import agent
+from motacli.processes.world import World
 from motacli.runs import WORK, RunDir, partial_path
 
 LAUNCH = "launch.json"

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from motacli.contracts import Backbone
 from motacli.encoding import by_length, encode_batch, encode_texts, unique_rows
-from motacli.parallel import World
+from motacli.processes.world import World
 
 _WORLD: ContextVar[World | None] = ContextVar("world", default=None)
 
