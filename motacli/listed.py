@@ -11,7 +11,7 @@ from motacli.contracts import IndexStore
 from motacli.metrics import cut_off, mean_parts
 from motacli.ragged import Ragged
 from motacli.retrieval import SPARE, TargetRanks, private_ranks
-from motacli.search.ranking import WIDER, settled
+from motacli.search.settling import WIDER, settled
 from motacli.similarity import exact_pairs, rounding_margin
 
 AT_ONCE = 256

@@ -28,7 +28,7 @@ def readme(package: Path, language: str) -> list[str]:
 def test_complete(package: Path) -> None:
     project = tomllib.loads((package / "pyproject.toml").read_text("utf-8"))["project"]
     assert project["name"] == package.name and "mota" in project["dependencies"][0]
-    assert len(project["entry-points"]["mota"]) == 1 and len(list(package.glob("test_*.py"))) == 1
+    assert len(project["entry-points"]["mota"]) == 1 and list(package.glob("test_*.py"))
     shell = readme(package, "sh")
     assert "pip install" in shell[0] and any("mota " in block for block in shell)
 

@@ -10,10 +10,9 @@ from torch.nn import functional as F
 
 from motacli.contracts import IndexStore
 from motacli.retrieval import SPARE
+from motacli.search.settling import WIDER, settled
 from motacli.search.vectors import Vectors
 from motacli.similarity import exact_pairs, rounding_margin
-
-WIDER = 4
 
 
 def best_rows(
@@ -50,14 +49,3 @@ def exact_units(vectors: Vectors, rows: np.ndarray) -> np.ndarray:
     """Unit vectors ``(n, d)`` of some rows, float32, to the last bit as ``mota eval`` makes those of a gallery."""
     stored = np.ascontiguousarray(vectors.stored[rows], dtype=np.float32)
     return F.normalize(torch.from_numpy(stored), dim=1).numpy()
-
-
-def settled(exact: np.ndarray, rough: np.ndarray, last: np.ndarray, margin: float) -> bool:
-    """Whether nothing the store left out can be as good as the k-th, as far as its scores can be relied on.
-
-    ``exact`` and ``rough`` ``(n,)`` are the exact scores of what it gave and its own, ``last`` the exact ones from the
-    k-th best on, ``margin`` how far apart the two may be.
-    """
-    if np.any(np.abs(exact - rough) > margin):
-        return True  # an approximate store: asking for more is no proof either
-    return bool(len(last) and last[0] > rough.min() + margin)

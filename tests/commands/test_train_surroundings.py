@@ -177,14 +177,14 @@ def test_features_of_another_backbone(
 def test_features_that_are_not_finite(
     train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = FeatureCache.features
+    plain = FeatureCache.at
 
-    def broken(self: FeatureCache, ids: Any = None) -> Any:
-        found = plain(self, ids).copy()
+    def broken(self: FeatureCache, *asked: Any) -> Any:
+        found = plain(self, *asked).copy()
         found[3, 5] = np.nan
         return found
 
-    monkeypatch.setattr(FeatureCache, "features", broken)
+    monkeypatch.setattr(FeatureCache, "at", broken)
     refused(train("--out", tmp_path / "run"), 1, "NaN or infinity")
 
 

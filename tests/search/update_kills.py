@@ -209,10 +209,10 @@ def _count_steps(path: Path, last: int) -> list[str]:
 
 
 def _slow_and_logged(log: Path) -> Any:
-    def opened(ref: ImageRef) -> Any:
+    def opened(ref: ImageRef, file: Any = None) -> Any:
         log.touch()
         time.sleep(SLOW)
-        return open_image(ref)
+        return open_image(ref, file)
 
     return opened
 
