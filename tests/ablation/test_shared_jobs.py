@@ -121,6 +121,7 @@ def undisturbed(small_ablation: Path, tmp_path_factory: pytest.TempPathFactory, 
     return out
 
 
+@pytest.mark.thorough
 def test_two_processes_share_the_jobs(small_ablation: Path, tmp_path: Path, undisturbed: Path) -> None:
     out, logs = copied(small_ablation, tmp_path / "a"), [tmp_path / "one.log", tmp_path / "two.log"]
     for process in [forked_mota(words(out), log) for log in logs]:

@@ -14,6 +14,7 @@ from motacli.errors import MotaError
 pytest.importorskip("fastapi", reason="mota serve needs mota[serve]")
 
 
+@pytest.mark.thorough
 def test_both_sides_agree_and_others_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "PICTURES", 40)
     monkeypatch.setattr(serving, "QUERIES", 9)
@@ -30,6 +31,6 @@ def test_both_sides_agree_and_others_are_found_out(monkeypatch: pytest.MonkeyPat
             case.check(inputs, found, baseline)
 
 
-def test_the_real_case_is_that_of_the_issue() -> None:
+def test_the_real_case_has_many_clients() -> None:
     [case] = find_cases("serve")
     assert case.sizes["clients"] == 32 and resident_mb(-1) == 0.0

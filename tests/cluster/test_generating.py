@@ -134,6 +134,7 @@ def test_a_workers_death_costs_no_row_and_counts_none_twice(ray: Any, tmp_path: 
     assert found[0] == found[1] and found[0][2]["rows"] == 150
 
 
+@pytest.mark.thorough
 def test_a_generator_that_is_in_order_writes_the_same_file(ray: Any, tmp_path: Path, mortals: PluginHost) -> None:
     """A plugin's, whose worker dies."""
     data, mark = source(tmp_path, 1500), tmp_path / "mark"
@@ -181,9 +182,8 @@ def test_vllm_in_the_workers(
     (installed / "vllm/missing").unlink()
 
 
-@pytest.mark.parametrize(
-    "ways", [(signal.SIGKILL,), pytest.param((signal.SIGINT, signal.SIGKILL), marks=pytest.mark.thorough)]
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("ways", [(signal.SIGKILL,), (signal.SIGINT, signal.SIGKILL)])
 def test_drivers_that_end_are_gone_on_from(
     ray: Any, tmp_path: Path, host: PluginHost, ways: tuple[signal.Signals, ...]
 ) -> None:

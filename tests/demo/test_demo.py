@@ -103,6 +103,7 @@ def test_it_is_deterministic(done: tuple[Path, DemoResults], tmp_path: Path, hos
     assert table(run_demo(host, tmp_path / "demo", seed=5, recipe=RECIPE)) == table(done[1])
 
 
+@pytest.mark.thorough
 def test_another_seed_is_another_world(done: tuple[Path, DemoResults], tmp_path: Path, host: PluginHost) -> None:
     assert table(run_demo(host, tmp_path / "other", seed=6, recipe=RECIPE)) != table(done[1])
 

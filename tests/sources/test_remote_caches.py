@@ -59,7 +59,9 @@ def same(cache: FeatureCache, local: FeatureCache) -> bool:
     return alike and list(cache.ids) == list(local.ids) and cache.header.source == local.header.source
 
 
-@pytest.mark.parametrize(("decode", "workers"), [("threads", 3), ("processes", 1)])
+@pytest.mark.parametrize(
+    ("decode", "workers"), [("threads", 3), pytest.param("processes", 1, marks=pytest.mark.thorough)]
+)
 def test_the_same_bits(
     decode: Any, workers: int, shards: Path, local: FeatureCache, server: Served, tmp_path: Path, tiny_backbone: Any
 ) -> None:
