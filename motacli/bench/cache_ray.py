@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -92,7 +93,9 @@ def _started() -> tuple[RayEngine, float]:
     """An engine for as long as this process runs, and the seconds until its worker had encoded a picture."""
     begun, until_exit = time.perf_counter(), ExitStack()
     maker = BackboneMaker(BackboneChoice("tiny", device="cpu"))
+    stdout = sys.stdout
     engine = until_exit.enter_context(ray_engine(maker, ClusterOptions(workers=1)))
+    sys.stdout = stdout  # which the engine keeps for itself as long as it is there
     atexit.register(until_exit.close)  # after Ray's own, which runs behind it
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "one.png"
