@@ -16,7 +16,7 @@ from places import REPOSITORY
 def test_kills_at_random_moments(layout: str) -> None:
     script = REPOSITORY / "tests" / "cache" / "kills.py"
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    words = [sys.executable, str(script), "--kills", "3", "--layout", layout, "--seed", "1"]
+    words = [sys.executable, str(script), "--kills", "5", "--layout", layout, "--seed", "1"]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     found = json.loads(done.stdout or "{}")
-    assert done.returncode == 0 and found["kills"] == 3 and found["finished_builds"] >= 1, (found, done.stderr)
+    assert done.returncode == 0 and found["kills"] == 5 and found["finished_builds"] >= 1, (found, done.stderr)

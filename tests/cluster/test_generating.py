@@ -164,6 +164,7 @@ def test_errors_are_those_of_here(
     assert kept[0].read_bytes() == kept[1].read_bytes() != b""  # the rows before the mistake
 
 
+@pytest.mark.thorough
 def test_vllm_in_the_workers(
     ray: Any, installed: Path, tmp_path: Path, host: PluginHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
