@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from motacli.errors import MotaError, UnknownNameError, UsageError
+from motacli.errors import MotaError, UnknownNameError, UsageError, first_line
 from motacli.preprocessing import PREPROCESSINGS, Preparation
 from motacli.pretrained import POOLS, activation_problem, text_problem
 from motacli.text_tower import TEXT_WEIGHTS, pad_tokens, text_features
@@ -230,7 +230,7 @@ def load_open_clip(
         )
         tokenizer = open_clip.get_tokenizer(model)
     except (RuntimeError, OSError, ValueError) as error:
-        raise MotaError(f"could not load {model!r} with weights {pretrained!r}: {_first_line(error)}") from error
+        raise MotaError(f"could not load {model!r} with weights {pretrained!r}: {first_line(error)}") from error
     name = model if pretrained is None else f"{model}/{pretrained}"
     return OpenClipBackbone(net, transform, tokenizer, name=name, device=device, preprocessing=preprocessing)
 
@@ -246,7 +246,3 @@ def _check_config(model: str, pretrained: str | None) -> None:
         raise UsageError(f"model {model!r} takes no pseudo-words: {problem}", _OTHERS)
     if pretrained is not None and (error := activation_problem(model, pretrained)):
         raise error
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

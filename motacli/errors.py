@@ -48,6 +48,11 @@ def listed(names: Sequence[str], shown: int = 3) -> str:
     return ", ".join(map(repr, names[:shown])) + more
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says first, or else its kind: those of libraries may go on for a page."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The known name closest to ``name``, as a question; the list of them where none is close."""
     names = sorted(known)

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from motacli.errors import DataError, MotaError
+from motacli.errors import DataError, MotaError, first_line
 from motacli.runs import explained
 
 HUB = "hf-hub:"
@@ -70,7 +70,7 @@ def _from_url(address: str) -> Path:
 
 
 def _failed(address: str, error: Exception) -> MotaError:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    reason = first_line(error)
     return MotaError(
         f"could not download {address}: {reason}", "download it elsewhere and give the file with --inversion-weights"
     )

@@ -19,7 +19,7 @@ from motacli.contracts import ImageRef, ImageText
 from motacli.datasets.arrow import missing, place_of
 from motacli.datasets.columns import USUAL, Columns, image_at, image_text
 from motacli.datasets.tables import cells
-from motacli.errors import DataError, MotaError, did_you_mean
+from motacli.errors import DataError, MotaError, did_you_mean, first_line
 from motacli.extras import needed
 
 EXTRA = "hf-data"
@@ -145,5 +145,5 @@ def _explained(address: Address) -> Iterator[None]:
     except MotaError:
         raise
     except Exception as error:  # the library raises those of whichever client and format it uses
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise MotaError(f"could not read {address}: {reason}", "is its name right, and the network there?") from error

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 import torch
 
 from motacli.contracts import ChatAnswer, ChatRequest
-from motacli.errors import MotaError, UsageError
+from motacli.errors import MotaError, UsageError, first_line
 from motacli.extras import needed
 from motacli.llms.batching import Answered, Batcher
 from motacli.llms.errors import LLMError
@@ -200,8 +200,3 @@ def chat(request: ChatRequest) -> list[dict[str, str]]:
     """A request as the messages of a chat template."""
     system = [{"role": "system", "content": request.system}] if request.system else []
     return [*system, {"role": "user", "content": request.user}]
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says first: those of model hubs go on for a page."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from motacli.contracts import ChatAnswer, ChatRequest
-from motacli.errors import MotaError, UsageError
+from motacli.errors import MotaError, UsageError, first_line
 from motacli.extras import needed
 from motacli.llms.batching import Answered, Batcher
 from motacli.llms.errors import LLMError
-from motacli.llms.hf import check_sampling, first_line
+from motacli.llms.hf import check_sampling
 from motacli.llms.openai import extra_fields, messages
 
 

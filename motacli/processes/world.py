@@ -18,7 +18,7 @@ from torch import Tensor, distributed, nn
 from torch.distributed.rendezvous import rendezvous
 from torch.nn import functional as F
 
-from motacli.errors import MotaError, UsageError
+from motacli.errors import MotaError, UsageError, first_line
 from motacli.processes.launch import process_count, processes_here
 from motacli.processes.meeting import fresh_store
 
@@ -150,7 +150,7 @@ def joined_world(device: str) -> Iterator[World]:
         store = fresh_store(found, rank, size, _MEETING.total_seconds())
         distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
     except RuntimeError as error:
-        raise MotaError(f"the processes did not find each other: {_first_line(error)}", "see MASTER_ADDR") from error
+        raise MotaError(f"the processes did not find each other: {first_line(error)}", "see MASTER_ADDR") from error
     try:
         yield World(rank, size, store)
     finally:
@@ -175,7 +175,3 @@ def _talking(size: int) -> Iterator[None]:
     except RuntimeError as error:
         hint = "its own message, or the report of what started it, says why"
         raise MotaError(f"another of the {size} processes has ended", hint) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

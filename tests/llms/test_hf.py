@@ -14,10 +14,10 @@ import pytest
 
 from motacli.cli import main
 from motacli.contracts import ChatAnswer, ChatRequest, ImageRef, ImageText
-from motacli.errors import DataError, MotaError, UsageError
+from motacli.errors import DataError, MotaError, UsageError, first_line
 from motacli.llms.asking import Asker, AskOptions
 from motacli.llms.errors import LLMError
-from motacli.llms.hf import HFChat, HFOptions, first_line
+from motacli.llms.hf import HFChat, HFOptions
 from motacli.plugins import PluginHost
 from motacli.triplets.pipeline import generate, load_generator
 from motacli.triplets.schema import read_triplets, rejects_path
